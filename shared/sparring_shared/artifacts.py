@@ -1,0 +1,165 @@
+"""Files that are either whole or absent: Parquet shards of records, JSON, and checkpoint folders with a manifest of hashes.
+
+Everything is written under a temporary name in the same folder, fsynced, and renamed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparring_shared.errors import InvalidInput
+from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt, Record
+
+MANIFEST = "manifest.json"
+_WEIGHTS = ("*.safetensors", "config.json", "tokenizer.json")
+
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_POLICY = pa.struct([("version", pa.int32()), ("digest", pa.string())])
+_TOKENS = pa.list_(pa.int32())
+_MATRIX = pa.list_(pa.list_(pa.float64()))
+_PROMPT = pa.struct([("prompt_id", pa.string()), ("messages", _MESSAGES)])
+_CANDIDATE = pa.struct(
+    [("text", pa.string()), ("token_ids", _TOKENS), ("logprob", pa.float64()), ("finish_reason", pa.string())]
+)
+
+SCHEMAS: dict[type[Record], pa.Schema] = {
+    Prompt: pa.schema(list(_PROMPT)),
+    CandidateSet: pa.schema([("prompt", _PROMPT), ("candidates", pa.list_(_CANDIDATE)), ("policy", _POLICY)]),
+    Answer: pa.schema([("prompt", _PROMPT), ("candidate", _CANDIDATE), ("policy", _POLICY)]),
+    PreferenceMatrix: pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("logits", _MATRIX),
+            ("probs", _MATRIX),
+            ("truncated", pa.list_(pa.bool_())),
+            ("judge", pa.struct([("name", pa.string()), ("revision", pa.string())])),
+        ]
+    ),
+    Pair: pa.schema(
+        [
+            ("prompt_id", pa.string()),
+            ("prompt", _MESSAGES),
+            ("chosen", _MESSAGES),
+            ("rejected", _MESSAGES),
+            ("chosen_token_ids", _TOKENS),
+            ("rejected_token_ids", _TOKENS),
+            ("chosen_logprob", pa.float64()),
+            ("rejected_logprob", pa.float64()),
+            ("chosen_win_rate", pa.float64()),
+            ("rejected_win_rate", pa.float64()),
+            ("chosen_beats_rejected", pa.float64()),
+            ("chosen_index", pa.int32()),
+            ("rejected_index", pa.int32()),
+            ("policy", _POLICY),
+        ]
+    ),
+}
+
+R = TypeVar("R", bound=Record)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; on leaving without an error it becomes `path` by one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        yield temporary
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON value, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_records(path: Path, kind: type[R], records: Iterable[R]) -> int:
+    """Write records of one kind as a Parquet shard; returns how many."""
+    table = pa.Table.from_pylist([record.model_dump() for record in records], schema=SCHEMAS[kind])
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary)
+    return table.num_rows
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    """The records of a Parquet shard. Raises InvalidInput for a file that is missing or holds something else."""
+    try:
+        table = pq.read_table(path)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise InvalidInput(f"{path} is not a Parquet file of {kind.__name__} rows: {error}") from None
+    missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
+    if missing:
+        raise InvalidInput(f"{path} lacks the columns {', '.join(missing)} of {kind.__name__} rows.")
+    return [kind.model_validate(row) for row in table.select(SCHEMAS[kind].names).to_pylist()]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """`sha256:...` over the names and contents of weights, model config and tokenizer: equal iff the policy is the same.
+
+    Read from the manifest where there is one, else computed. Raises InvalidInput for a folder that holds no weights.
+    """
+    if (folder / MANIFEST).is_file():
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["digest"])
+    files = sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise InvalidInput(f"{folder} holds no *.safetensors file; give the folder of a Hugging Face checkpoint.")
+    listing = "".join(f"{path.name} {_sha256(path)}\n" for path in files)
+    return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
+
+
+def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
+    """Make a finished checkpoint folder appear at `final` by one rename, with its manifest; returns its digest.
+
+    If `final` is already there with the same digest, the temporary folder is dropped; with another, InvalidInput is raised.
+    """
+    digest = weights_digest(temporary)
+    files = {path.name: _sha256(path) for path in sorted(temporary.iterdir()) if path.is_file()}
+    write_json(temporary / MANIFEST, {"version": version, "digest": digest, "files": files})
+    for path in temporary.iterdir():
+        _fsync(path)
+    if final.exists():
+        if weights_digest(final) != digest:
+            raise InvalidInput(f"{final} already holds another checkpoint; remove it or choose another output.")
+        shutil.rmtree(temporary)
+        return digest
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary.rename(final)
+    _fsync(final.parent)
+    return digest
+
+
+def damaged_files(folder: Path) -> list[str]:
+    """Names of the files of a checkpoint that are missing or differ from its manifest; empty when it is whole."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return [
+        name
+        for name, expected in manifest["files"].items()
+        if not (folder / name).is_file() or _sha256(folder / name) != expected
+    ]

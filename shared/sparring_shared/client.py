@@ -1,0 +1,58 @@
+"""One way to call a Sparring service: JSON in, record out, errors as `SparringError`."""
+
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from sparring_shared.errors import Broken, ErrorBody, SparringError, Unavailable, error_of
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def raise_for_error(response: httpx.Response) -> None:
+    """Raise the error that the answer describes, if it is one."""
+    if response.is_success:
+        return
+    try:
+        described = ErrorBody.model_validate_json(response.content).error
+    except ValidationError:
+        text = response.text[:500]
+        raise Broken(f"{response.request.url} answered {response.status_code}: {text}") from None
+    raise error_of(described.type, described.message, described.detail)
+
+
+class ServiceClient:
+    """Calls one service. Raises Unavailable when it does not answer, else the error it answered with."""
+
+    def __init__(self, name: str, url: str, *, timeout: float = 600.0, transport: httpx.BaseTransport | None = None) -> None:
+        self.name = name
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout, connect=5.0), transport=transport)
+
+    def call(
+        self, method: str, path: str, answer: type[M], body: BaseModel | None = None, headers: dict[str, str] | None = None
+    ) -> M:
+        """Send `body` as JSON and read the answer as `answer`."""
+        return answer.model_validate_json(self.raw(method, path, body, headers).content)
+
+    def raw(
+        self, method: str, path: str, body: BaseModel | None = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Send `body` as JSON; the answer as it came, unless it is an error."""
+        content = None if body is None else body.model_dump_json()
+        sent: dict[str, Any] = {"content-type": "application/json", **(headers or {})}
+        try:
+            response = self._http.request(method, path, content=content, headers=sent)
+        except httpx.TransportError as error:
+            raise self.silent(error) from error
+        raise_for_error(response)
+        return response
+
+    def silent(self, error: Exception) -> SparringError:
+        """The error for a service that did not answer."""
+        return Unavailable(f"The {self.name} at {self.url} does not answer ({type(error).__name__}); is it running?")
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()

@@ -1,0 +1,116 @@
+"""Errors that people read.
+
+Each error is one sentence that says what is wrong and what to change, with the HTTP status it travels under::
+
+    SparringError
+    |-- InvalidInput          422  what was sent does not fit
+    |   '-- CheckpointMismatch     a checkpoint that does not fit the running model
+    |-- NotFound              404
+    |-- Conflict              409  the same name already stands for something else
+    |   '-- PolicyMismatch         another policy is loaded than the one asked for
+    |-- TooLarge              413
+    |-- Unavailable           503  not ready, or a service behind it does not answer
+    '-- Broken                500  the engine behind the service failed
+"""
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SparringError(Exception):
+    """Base of all errors that reach a user; `detail` is a JSON value that helps to find the cause."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, detail: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+    def body(self) -> dict[str, Any]:
+        """The one JSON shape of an error: `{"error": {"type", "message", "detail"}}`."""
+        return {"error": {"type": self.type, "message": self.message, "detail": self.detail}}
+
+
+class InvalidInput(SparringError):
+    """What was sent does not fit (422)."""
+
+    status = 422
+    type = "invalid_input"
+
+
+class CheckpointMismatch(InvalidInput):
+    """A checkpoint does not fit the running model (422)."""
+
+    type = "checkpoint_mismatch"
+
+
+class NotFound(SparringError):
+    """No such thing here (404)."""
+
+    status = 404
+    type = "not_found"
+
+
+class Conflict(SparringError):
+    """The same name already stands for something else, or the service is busy with another (409)."""
+
+    status = 409
+    type = "conflict"
+
+
+class PolicyMismatch(Conflict):
+    """Another policy is loaded than the one asked for (409)."""
+
+    type = "policy_mismatch"
+
+
+class TooLarge(SparringError):
+    """The body exceeds the service's limit (413)."""
+
+    status = 413
+    type = "too_large"
+
+
+class Unavailable(SparringError):
+    """Not ready yet, or a service behind this one does not answer (503)."""
+
+    status = 503
+    type = "unavailable"
+
+
+class Broken(SparringError):
+    """The engine behind the service failed (500)."""
+
+    type = "broken"
+
+
+_BY_TYPE: dict[str, type[SparringError]] = {
+    error.type: error
+    for error in (InvalidInput, CheckpointMismatch, NotFound, Conflict, PolicyMismatch, TooLarge, Unavailable, Broken)
+}
+
+
+def error_of(error_type: str, message: str, detail: Any = None) -> SparringError:
+    """The error that `body()` of another service described."""
+    return _BY_TYPE.get(error_type, SparringError)(message, detail)
+
+
+class ErrorDescription(BaseModel):
+    """Inner part of an error body."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    message: str
+    detail: Any = None
+
+
+class ErrorBody(BaseModel):
+    """JSON body of every error answer: `{"error": {"type", "message", "detail"}}`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: ErrorDescription

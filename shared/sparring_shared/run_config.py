@@ -1,0 +1,192 @@
+"""The run config: everything that determines a run, as one TOML file or the JSON body of `POST /v1/runs`.
+
+A key that is not known here is an error. Defaults are the settings of the SPPO paper (arXiv 2405.00675, section 5.1) where
+it states one.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from sparring_shared.errors import InvalidInput
+from sparring_shared.records import Record
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class PolicyConfig(Record):
+    """The base model, version 0: a folder or a Hugging Face hub id, at a hub revision if one is given."""
+
+    model: Annotated[str, Field(min_length=1)]
+    revision: str | None = None
+
+
+class PromptsConfig(Record):
+    """Where prompts come from: a JSONL or Parquet file, or a Hugging Face dataset id with `split` (and `subset`).
+
+    `column` holds a string or a list of `{role, content}` messages. A prompt is held out for evaluation when the hash
+    of its messages falls into the share `heldout`, so a prompt is never on both sides. `per_round` prompts are played
+    each round (all of them if None); rounds take disjoint parts until all have been played, then start over.
+    """
+
+    source: Annotated[str, Field(min_length=1)]
+    column: str = "prompt"
+    split: str = "train"
+    subset: str | None = None
+    heldout: Share = 0.1
+    per_round: Count | None = None
+
+
+class SamplingConfig(Record):
+    """How the policy answers: K answers a prompt, in shards of `shard_size` prompts that stream through the stages."""
+
+    k: Annotated[int, Field(ge=2, le=32)] = 5
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Count = 2048
+    shard_size: Count = 128
+
+
+class JudgeConfig(Record):
+    """How logits become probabilities: `pairwise`, or `official` as the published SPPO scripts do it."""
+
+    estimator: Literal["pairwise", "official"] = "pairwise"
+
+
+class SelectionConfig(Record):
+    """Which two of the K answers are trained on: best and worst by mean logit (SPPO), or INPO's knockout tournament."""
+
+    name: Literal["best_worst", "knockout"] = "best_worst"
+
+
+class SppoConfig(Record):
+    """SPPO, eq. 4.7: regress each log-ratio on eta (win rate - baseline). Here eta multiplies."""
+
+    name: Literal["sppo"] = "sppo"
+    eta: Positive = 1000.0
+    baseline: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class InpoConfig(Record):
+    """INPO, eq. 8: regress the margin, less its reference parts, on 1 / (2 eta). Here eta divides; 0 <= tau <= eta.
+
+    Without `tau` it is eta / 3, as in the paper. The reference is the base model throughout the run.
+    """
+
+    name: Literal["inpo"] = "inpo"
+    eta: Positive = 0.005
+    tau: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _tau_within_eta(self) -> Self:
+        if self.tau is not None and self.tau > self.eta:
+            raise ValueError(f"tau must lie between 0 and eta, but tau is {self.tau} and eta is {self.eta}")
+        return self
+
+    @property
+    def tau_value(self) -> float:
+        """tau, or its default eta / 3."""
+        return self.eta / 3 if self.tau is None else self.tau
+
+
+Algorithm = Annotated[SppoConfig | InpoConfig, Field(discriminator="name")]
+
+
+class TrainingConfig(Record):
+    """One round's training. Lengths are tokens, `batch_size` is pairs per optimizer step.
+
+    The learning-rate schedule is laid out over `schedule_epochs` and cut after `train_epochs` (the SPPO paper: 18 and 1);
+    without `schedule_epochs` the two are the same. `micro_batch_tokens` bounds the memory of one forward pass.
+    """
+
+    learning_rate: Positive = 5e-7
+    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    train_epochs: Count = 1
+    schedule_epochs: Count | None = None
+    batch_size: Count = 64
+    micro_batch_tokens: Count = 8192
+    max_length: Count = 1024
+    max_prompt_length: Count = 512
+    max_grad_norm: Positive = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    precision: Literal["fp32", "bf16"] = "bf16"
+    gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> Self:
+        if self.max_prompt_length >= self.max_length:
+            raise ValueError(
+                f"max_prompt_length must be smaller than max_length, but it is {self.max_prompt_length} of {self.max_length}"
+            )
+        if self.schedule_epochs is not None and self.schedule_epochs < self.train_epochs:
+            raise ValueError(
+                f"schedule_epochs must be at least train_epochs, but it is {self.schedule_epochs} of {self.train_epochs}"
+            )
+        return self
+
+
+class EvaluationConfig(Record):
+    """Each round's policy against the previous one and the base, on up to `prompts` held-out prompts.
+
+    `checker` names an exact checker of answers that the judge never sees; `small-world` is the demo's.
+    """
+
+    prompts: Count = 256
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    checker: Literal["small-world"] | None = None
+
+
+class RunConfig(Record):
+    """A run: `rounds` rounds of one algorithm from one base model. `seed` fixes prompt order, sampling and training."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    rounds: Count = 3
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    policy: PolicyConfig
+    prompts: PromptsConfig
+    sampling: SamplingConfig = SamplingConfig()
+    judge: JudgeConfig = JudgeConfig()
+    selection: SelectionConfig = SelectionConfig()
+    algorithm: Algorithm = SppoConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def explain(problems: Iterable[Mapping[str, Any]]) -> str:
+    """One sentence for pydantic's list of problems.
+
+    Example: `sampling.k: Input should be greater than or equal to 2 (it is 1).`
+    """
+    parts: list[str] = []
+    for item in problems:
+        place = ".".join(str(part) for part in item["loc"]) or "the whole"
+        if item["type"] == "extra_forbidden":
+            parts.append(f"{place}: no such key; remove it or correct its name")
+        elif item["type"] == "missing":
+            parts.append(f"{place}: is missing")
+        else:
+            value = item["input"]
+            shown = f" (it is {value!r})" if isinstance(value, int | float | str) and len(str(value)) < 80 else ""
+            parts.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{shown}")
+    return "; ".join(parts) + "."
+
+
+def read_run_config(path: Path) -> RunConfig:
+    """Parse and validate a TOML run config. Raises InvalidInput with one sentence that names file, key and value."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(f"There is no run config at {path}; give the path of a TOML file.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
+    try:
+        return RunConfig.model_validate(table)
+    except ValidationError as error:
+        raise InvalidInput(f"{path}: {explain(error.errors())}") from None

@@ -1,0 +1,77 @@
+"""Controller bodies: runs, rounds and their stages."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from sparring_shared.records import Record
+from sparring_shared.run_config import RunConfig
+
+StageName = Literal["prompts", "generate", "judge", "select", "train", "evaluate"]
+StageState = Literal["pending", "running", "waiting", "done", "failed"]
+RunState = Literal["idle", "running", "paused", "failed", "cancelled", "done"]
+
+
+class StageStatus(Record):
+    """One stage of a round, over all its shards: how many there are, how many are done, and how long they took.
+
+    `seconds` is the sum over the shards of the time from claim to commit; `error` is the latest failure, if any.
+    """
+
+    stage: StageName
+    shards: int
+    done: int
+    running: int
+    failed: int
+    seconds: float
+    progress: Annotated[float, Field(ge=0, le=1)]
+    error: str | None = None
+
+
+class RoundStatus(Record):
+    """Answer of `GET /v1/runs/{run_id}/rounds/{t}`; `report` stands once the round is evaluated."""
+
+    run_id: str
+    round: int
+    state: Literal["running", "done", "failed"]
+    stages: tuple[StageStatus, ...]
+    eta_seconds: float | None = None
+    report: dict[str, Any] | None = None
+
+
+class RunStatus(Record):
+    """Answer of `POST /v1/runs` and `GET /v1/runs/{run_id}`.
+
+    `requested_rounds` have been asked for, `completed_rounds` are trained and evaluated; `error` says why a run failed.
+    """
+
+    run_id: str
+    name: str
+    status: RunState
+    requested_rounds: int
+    completed_rounds: int
+    created_at: str
+    error: str | None = None
+    config: RunConfig
+    rounds: tuple[RoundStatus, ...] = ()
+
+
+class RunList(Record):
+    """Answer of `GET /v1/runs`, newest first."""
+
+    runs: tuple[RunStatus, ...]
+
+
+class RoundsRequest(Record):
+    """Body of `POST /v1/runs/{run_id}/rounds`: start the next `count` rounds."""
+
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class RoundsAccepted(Record):
+    """Answer of that: the first and the last round that will be played."""
+
+    run_id: str
+    round: int
+    last_round: int
+    status: RunState

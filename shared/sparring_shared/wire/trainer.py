@@ -1,0 +1,59 @@
+"""Trainer bodies: `PUT`, `GET`, `DELETE /v1/jobs/{job_id}`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sparring_shared.records import PolicyRef, Record
+from sparring_shared.run_config import Algorithm, TrainingConfig
+
+
+class CheckpointRef(Record):
+    """A Hugging Face folder and the policy that it holds."""
+
+    version: Annotated[int, Field(ge=0)]
+    digest: str
+    path: str
+
+    @property
+    def policy(self) -> PolicyRef:
+        """Which weights these are."""
+        return PolicyRef(version=self.version, digest=self.digest)
+
+
+class JobRequest(Record):
+    """Train `policy` (pi_t) on the pairs and write the next version to `output`.
+
+    `reference` is pi_ref for INPO, the fixed base. `pairs` are Parquet files of `Pair` rows; `output` must not exist or must
+    be this job's own. All paths lie under the runs folder, except checkpoints, which may lie under a model root.
+    """
+
+    policy: CheckpointRef
+    reference: CheckpointRef | None = None
+    pairs: Annotated[tuple[str, ...], Field(min_length=1)]
+    output: str
+    version: Annotated[int, Field(ge=1)]
+    algorithm: Algorithm
+    training: TrainingConfig
+    seed: int = 0
+
+
+JobState = Literal["running", "succeeded", "failed", "cancelled"]
+
+
+class JobStatus(Record):
+    """Answer of the job endpoints.
+
+    `metrics` are the latest of the training loop (loss, loss_scaled, chosen_logratio, rejected_logratio, margin, target_gap,
+    kl, learning_rate, grad_norm, chosen_tokens, rejected_tokens ...; log-ratios in nats); `eta_seconds` is None until a
+    step is done. `checkpoint` stands once `state` is `succeeded`, `error` once it is `failed`.
+    """
+
+    job_id: str
+    state: JobState
+    step: int
+    total_steps: int | None
+    metrics: dict[str, float]
+    eta_seconds: float | None
+    checkpoint: CheckpointRef | None
+    error: str | None
