@@ -1,0 +1,162 @@
+"""Make `.venv` and install everything that `make demo` and `make test` need into it; does nothing when it is up to date.
+
+Standard library only: it runs with the machine's own Python, before anything is installed. Uses `uv` where it is on PATH, else
+pip; both install the same pinned versions (requirements/*.txt). On a machine without an NVIDIA GPU PyTorch comes as the CPU
+build, so no CUDA packages: from the configured package sources where they offer it, else from PyTorch's own CPU index.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TORCH = "2.13.0"
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / ".sparring-setup"
+
+# uv reads neither pip.conf nor PIP_* variables; the sources that pip is given must serve it too.
+UV_FROM_PIP = {
+    "UV_FIND_LINKS": "PIP_FIND_LINKS",
+    "UV_DEFAULT_INDEX": "PIP_INDEX_URL",
+    "UV_INDEX": "PIP_EXTRA_INDEX_URL",
+    "SSL_CERT_FILE": "PIP_CERT",
+}
+
+
+class SetupError(Exception):
+    """One sentence that says what is wrong and what to do."""
+
+
+def accelerator() -> str:
+    """`cuda` where an NVIDIA GPU answers, else `cpu`; SPARRING_ACCELERATOR decides instead if set."""
+    chosen = os.environ.get("SPARRING_ACCELERATOR")
+    if chosen is not None:
+        if chosen not in ("cpu", "cuda"):
+            raise SetupError(f"SPARRING_ACCELERATOR must be cpu or cuda, but it is {chosen}.")
+        return chosen
+    if shutil.which("nvidia-smi") is None:
+        return "cpu"
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return "cuda" if listed.returncode == 0 and "GPU 0" in listed.stdout else "cpu"
+
+
+def fingerprint(kind: str) -> str:
+    """Changes whenever something that determines the environment changes."""
+    digest = hashlib.sha256(f"{kind} {sys.version} {ROOT}".encode())
+    for path in (ROOT / "pyproject.toml", ROOT / "requirements" / f"{kind}.txt", Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with pip's sources handed on to uv."""
+    values = dict(os.environ, VIRTUAL_ENV=str(VENV))
+    for uv_name, pip_name in UV_FROM_PIP.items():
+        if pip_name in values:
+            values.setdefault(uv_name, values[pip_name])
+    return values
+
+
+def installer() -> list[str]:
+    """The command that installs into `.venv`."""
+    uv = shutil.which("uv")
+    if uv is not None:
+        return [uv, "pip", "install", "--quiet", "--python", str(PYTHON)]
+    return [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
+def run(command: list[str], **changes: str) -> bool:
+    """Run a command with its output shown; whether it succeeded."""
+    return subprocess.run(command, env=environment() | changes, cwd=ROOT, check=False).returncode == 0
+
+
+def must(command: list[str], what: str) -> None:
+    """Run a command; SetupError if it fails."""
+    if not run(command):
+        raise SetupError(f"{what} failed; see the output above, mend it and run the same command again.")
+
+
+def make_venv() -> None:
+    """A `.venv` whose Python runs; one that is broken or of another version is made anew."""
+    probe = [str(PYTHON), "-c", f"import sys; raise SystemExit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"]
+    if PYTHON.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    uv = shutil.which("uv")
+    if uv is not None:
+        must([uv, "venv", "--quiet", "--python", sys.executable, str(VENV)], "Making .venv with uv")
+    elif not run([sys.executable, "-m", "venv", str(VENV)]):
+        raise SetupError("Making .venv failed; on Debian or Ubuntu install the package python3-venv, or install uv.")
+
+
+def installed_torch() -> str:
+    """Version of the torch in `.venv`, e.g. `2.13.0+cpu`; empty if there is none."""
+    code = "import importlib.metadata as m; print(m.version('torch'))"
+    return subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def install_cpu_torch() -> None:
+    """The CPU build of PyTorch, from the configured sources or else from PyTorch's own index; each is tried once, briefly."""
+    wanted = f"torch=={TORCH}+cpu"
+    if installed_torch() == f"{TORCH}+cpu":
+        return
+    command = [*installer(), "--no-deps", wanted]
+    quiet = subprocess.run(command, env=environment(), cwd=ROOT, check=False, capture_output=True, text=True)
+    if quiet.returncode == 0:
+        return
+    index = os.environ.get("SPARRING_TORCH_INDEX", TORCH_CPU_INDEX)
+    print(f"setup: the configured package sources offer no {wanted}; trying {index}", flush=True)
+    patience = [] if "uv" in Path(command[0]).name else ["--timeout", "20", "--retries", "1"]
+    limits = {"UV_HTTP_TIMEOUT": "60", "UV_HTTP_CONNECT_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
+    if not run([*command, *patience, "--index-url", index], **limits):
+        sys.stderr.write(quiet.stderr)
+        raise SetupError(
+            f"{wanted} for Python {sys.version_info[0]}.{sys.version_info[1]} is offered neither by the configured package "
+            f"sources nor by {index}; make one of them reachable, or use a Python for which the build is offered."
+        )
+
+
+def install(kind: str) -> None:
+    """Everything, pinned; then this project itself, editable."""
+    requirements = ["-r", f"requirements/{kind}.txt"]
+    if kind == "cpu":
+        install_cpu_torch()
+        # The lock is complete. Without --no-deps the CPU build of vLLM would bring a torchvision that breaks it.
+        requirements.insert(0, "--no-deps")
+    must([*installer(), *requirements], "Installing the requirements")
+    must([*installer(), "--no-deps", "--editable", "."], "Installing Sparring")
+
+
+def main() -> int:
+    """Exit code 0 when the environment is ready, 2 with one sentence when it cannot be made."""
+    try:
+        if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+            raise SetupError(
+                f"Python 3.11, 3.12 or 3.13 is needed, but this is {sys.version.split()[0]}; set PYTHON=python3.11."
+            )
+        kind = accelerator()
+        if STAMP.is_file() and STAMP.read_text() == fingerprint(kind) and PYTHON.exists():
+            return 0
+        how = "uv" if shutil.which("uv") else "pip"
+        print(f"setup: installing into .venv with {how} ({kind} build of PyTorch); this takes a few minutes once", flush=True)
+        make_venv()
+        STAMP.unlink(missing_ok=True)
+        install(kind)
+        STAMP.write_text(fingerprint(kind))
+        print("setup: ready", flush=True)
+    except SetupError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("setup: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
