@@ -4,7 +4,8 @@ Pure functions of numpy arrays. C is the K x K matrix of raw judge logits, C[i, 
 Sources: SPPO is arXiv 2405.00675, INPO is arXiv 2407.00617, PairRM's scores are those of llm-blender.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,34 +66,51 @@ def best_worst(values: ArrayLike, texts: Sequence[str] | None = None) -> tuple[i
     return chosen, rejected
 
 
-def _bracket(entrants: list[int], advances: Callable[[int, int], int]) -> int:
-    """Play neighbours until one is left; an odd one out waits for the next stage (a bye)."""
+Games = Generator[tuple[int, int], float, tuple[int, int]]
+"""Yields a game (i, j), is sent P(i beats j), and returns (winner, loser); on a tie the first of the two wins."""
+
+
+def _game(i: int, j: int) -> Games:
+    return (i, j) if (yield i, j) >= 0.5 else (j, i)
+
+
+def _bracket(entrants: list[int], advances: Literal[0, 1]) -> Generator[tuple[int, int], float, int]:
+    """Play neighbours until one is left: the winner (0) or the loser (1) of a game advances, an odd one out has a bye."""
     while len(entrants) > 1:
-        played = [advances(a, b) for a, b in zip(entrants[::2], entrants[1::2], strict=False)]
+        played: list[int] = []
+        for i, j in zip(entrants[::2], entrants[1::2], strict=False):
+            played.append((yield from _game(i, j))[advances])
         entrants = played + entrants[len(played) * 2 :]
     return entrants[0]
 
 
-def knockout(probs: ArrayLike, texts: Sequence[str] | None = None) -> tuple[int, int] | None:
-    """INPO's tournament: (chosen, rejected), or None unless chosen beats rejected; 11 comparisons at K=8.
+def knockout_games(k: int) -> Generator[tuple[int, int], float, tuple[int, int] | None]:
+    """INPO's tournament among k >= 2 answers as a coroutine, so that a judge is asked only for the games that are played.
 
-    Neighbours meet; the winners play on for the best answer, the losers for the worst, then the two meet. On a tie the
-    first of the two counts as the winner. With an odd K the last one has a bye into both brackets (ours; the paper plays 8).
+    Neighbours meet; the winners play on for the best answer, the losers for the worst, then the two meet: the result is
+    (chosen, rejected), or None unless chosen beats rejected. 11 games at k=8. With an odd k the last answer has a bye into
+    both brackets (ours; the paper plays 8).
     """
-    p = _square("probs", probs)
-    k = p.shape[0]
-    if k < 2:
-        return None
-
-    def winner(a: int, b: int) -> int:
-        return a if p[a, b] >= 0.5 else b
-
-    def loser(a: int, b: int) -> int:
-        return b if p[a, b] >= 0.5 else a
-
-    games = [(i, i + 1) for i in range(0, k - 1, 2)]
+    opening: list[tuple[int, int]] = []
+    for i in range(0, k - 1, 2):
+        opening.append((yield from _game(i, i + 1)))
     bye = [k - 1] if k % 2 else []
-    chosen = _bracket([winner(a, b) for a, b in games] + bye, winner)
-    rejected = _bracket([loser(a, b) for a, b in games] + bye, loser)
-    same_text = texts is not None and texts[chosen] == texts[rejected]
-    return None if same_text or not p[chosen, rejected] > 0.5 else (chosen, rejected)
+    chosen = yield from _bracket([winner for winner, _ in opening] + bye, 0)
+    rejected = yield from _bracket([loser for _, loser in opening] + bye, 1)
+    if chosen == rejected:
+        return None
+    return (chosen, rejected) if (yield chosen, rejected) > 0.5 else None
+
+
+def knockout(probs: ArrayLike, texts: Sequence[str] | None = None) -> tuple[int, int] | None:
+    """(chosen, rejected) of INPO's tournament when all probabilities are known; None also if both say the same text."""
+    p = _square("probs", probs)
+    games = knockout_games(p.shape[0])
+    try:
+        i, j = next(games)
+        while True:
+            i, j = games.send(float(p[i, j]))
+    except StopIteration as end:
+        pair: tuple[int, int] | None = end.value
+    same_text = pair is not None and texts is not None and texts[pair[0]] == texts[pair[1]]
+    return None if same_text else pair

@@ -1,0 +1,56 @@
+"""The run config refuses what it does not know, in one sentence."""
+
+from pathlib import Path
+
+import pytest
+from sparring_shared.errors import InvalidInput
+from sparring_shared.run_config import InpoConfig, read_run_config
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALLEST = 'name = "a"\n[policy]\nmodel = "m"\n[prompts]\nsource = "p.jsonl"\n'
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_smallest_config(tmp_path: Path) -> None:
+    config = read_run_config(written(tmp_path, SMALLEST))
+    assert (config.rounds, config.sampling.k, config.algorithm.name) == (3, 5, "sppo")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.name)
+def test_every_shipped_config_is_valid(path: Path) -> None:
+    read_run_config(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ("[sampling]\nk = 1\n", r"sampling\.k: .*greater than or equal to 2 \(it is 1\)"),
+        ("[sampling]\nkk = 3\n", r"sampling\.kk: no such key"),
+        ('[algorithm]\nname = "inpo"\neta = 0.1\ntau = 0.2\n', r"tau must lie between 0 and eta"),
+        ('[algorithm]\nname = "ppo"\n', r"algorithm: .*'sppo', 'inpo'"),
+        ("[training]\nmax_length = 100\nmax_prompt_length = 100\n", r"max_prompt_length must be smaller than max_length"),
+        ("[training]\ntrain_epochs = 2\nschedule_epochs = 1\n", r"schedule_epochs must be at least train_epochs"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, more: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        read_run_config(written(tmp_path, SMALLEST + more))
+
+
+def test_a_missing_key_and_file_and_bad_toml(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="prompts: is missing"):
+        read_run_config(written(tmp_path, 'name = "a"\n[policy]\nmodel = "m"\n'))
+    with pytest.raises(InvalidInput, match="no run config at"):
+        read_run_config(tmp_path / "absent.toml")
+    with pytest.raises(InvalidInput, match="not valid TOML"):
+        read_run_config(written(tmp_path, "name = "))
+
+
+def test_tau_defaults_to_a_third_of_eta() -> None:
+    assert InpoConfig(eta=0.3).tau_value == pytest.approx(0.1)
+    assert InpoConfig(eta=0.3, tau=0).tau_value == 0
