@@ -1,0 +1,49 @@
+"""`python -m sparring_judge`: read the settings, look at the model's files, serve, load in the background."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from sparring_shared.errors import SparringError
+from sparring_shared.http import fail, serve
+
+from sparring_judge.background import BackgroundJudge
+from sparring_judge.engine import Judge, Limits
+from sparring_judge.settings import JudgeSettings
+
+
+def loader(settings: JudgeSettings) -> Callable[[], Judge]:
+    """What loads the engine that the settings name.
+
+    A model in a folder is looked at here already, one on the hub when it is loaded. Raises NotFound or CheckpointMismatch.
+    """
+    if settings.engine == "fake":
+        from sparring_judge.fake import FakeJudge
+
+        return partial(FakeJudge, Limits(settings.source_max_tokens or 1224, settings.candidate_max_tokens or 412))
+    from sparring_judge.checkpoint import find_judge
+    from sparring_judge.pairrm import load_pairrm
+
+    files = find_judge(settings.model, settings.revision) if Path(settings.model).is_dir() else None
+    return partial(load_pairrm, settings, files)
+
+
+def main() -> int:
+    """Serve until SIGTERM or Ctrl-C; exit code 2 with one sentence if the settings or the model are wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = JudgeSettings.read()
+        judge = BackgroundJudge(loader(settings), on_failure=partial(signal.raise_signal, signal.SIGINT))
+    except SparringError as error:
+        return fail(error.message)
+    from sparring_judge.service import create_app
+
+    code = serve(create_app(settings, judge), "judge", settings.host, settings.port)
+    return code if judge.failure is None else fail(judge.failure.message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

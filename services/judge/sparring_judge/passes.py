@@ -1,0 +1,89 @@
+"""What the network reads: `[CLS] <|source|> s [SEP] [CLS] <|candidate1|> a [SEP] [CLS] <|candidate2|> b [SEP]`.
+
+Pure functions of token ids. The truncation is llm-blender's at batch size 1, which depends on the item alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from sparring_judge.engine import Game, Limits
+
+Ids: TypeAlias = tuple[int, ...]
+_FRAME = 3  # [CLS], tag, [SEP] around each text
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """Ids of the tokens around the texts, e.g. `SpecialIds(cls=1, sep=2, source=2001, candidate1=2002, candidate2=2003)`."""
+
+    cls: int
+    sep: int
+    source: int
+    candidate1: int
+    candidate2: int
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: `ids` [S], and where the tags of source, candidate1 and candidate2 stand in them."""
+
+    ids: Ids
+    tags: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class TokenisedTask:
+    """A task as token ids without frame, already cut: `source`, `candidates` [K], `truncated` [K]."""
+
+    source: Ids
+    candidates: tuple[Ids, ...]
+    truncated: tuple[bool, ...]
+    source_truncated: bool
+
+
+def cut(source: Ids, candidates: Sequence[Ids], limits: Limits) -> TokenisedTask:
+    """Cut the source to its limit and each candidate to its own plus half of what the source leaves unused.
+
+    With llm-blender's limits (1224, 412) a whole pass has 2048 tokens at most.
+    """
+    kept = source[: limits.source_max_tokens - _FRAME]
+    spare = (limits.source_max_tokens - len(kept) - _FRAME) // 2
+    room = limits.candidate_max_tokens + spare - _FRAME
+    return TokenisedTask(
+        source=kept,
+        candidates=tuple(candidate[:room] for candidate in candidates),
+        truncated=tuple(len(candidate) > room for candidate in candidates),
+        source_truncated=len(source) > len(kept),
+    )
+
+
+def lay_out(source: Ids, first: Ids, second: Ids, special: SpecialIds) -> Pass:
+    """The pass that shows `first` before `second`."""
+    tags = (special.source, special.candidate1, special.candidate2)
+    parts = [(special.cls, tag, *text, special.sep) for tag, text in zip(tags, (source, first, second), strict=True)]
+    at_first = len(parts[0]) + 1
+    return Pass(ids=parts[0] + parts[1] + parts[2], tags=(1, at_first, at_first + len(parts[1])))
+
+
+def distinct_games(task: TokenisedTask, games: Sequence[Game]) -> dict[Game, Game]:
+    """For each game the one with the same token ids that stands for it, so that none is computed twice.
+
+    Example: with candidates x, y, x the game (2, 1) is played as (0, 1).
+    """
+    first: dict[Ids, int] = {}
+    same = [first.setdefault(ids, index) for index, ids in enumerate(task.candidates)]
+    played: dict[Game, Game] = {}
+    return {(i, j): played.setdefault((same[i], same[j]), (i, j)) for i, j in games}
+
+
+def equal_length_groups(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Indices grouped by length, so that no pass is padded; a group holds `max_tokens` tokens at most, or one pass."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda at: lengths[at]):
+        group = groups[-1] if groups else []
+        if group and lengths[group[0]] == lengths[index] and lengths[index] * (len(group) + 1) <= max_tokens:
+            group.append(index)
+        else:
+            groups.append([index])
+    return groups

@@ -1,0 +1,236 @@
+"""The real application with the real engine on a random model."""
+
+# ruff: noqa: RUF001 wide signs that NFKC turns into tags are what is tested
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from judge_golden import golden_group, golden_layout
+from small_judge import loaded_client, wait_until_ready
+from sparring_judge.background import BackgroundJudge
+from sparring_judge.engine import Judge, Limits
+from sparring_judge.fake import FakeJudge
+from sparring_judge.service import create_app
+from sparring_judge.settings import JudgeSettings
+from sparring_shared.artifacts import weights_digest
+
+ITEM = {"prompt": "what is zinc?", "candidates": ["a metal.", "gold", "the answer is yes"]}
+
+
+def rank(client: TestClient, *items: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    response = client.post("/v1/rank", json={"items": list(items), **more})
+    assert response.status_code == 200, response.text
+    return response.json()["items"]
+
+
+def refused(client: TestClient, path: str, body: Any) -> str:
+    response = client.post(path, json=body)
+    assert response.status_code == 422
+    assert response.json()["error"]["type"] == "invalid_input"
+    return response.json()["error"]["message"]
+
+
+def test_info_names_the_judge_and_its_limits(client: TestClient, small_judge: Path) -> None:
+    assert client.get("/v1/judge").json() == {
+        "name": "small-judge",
+        "revision": weights_digest(small_judge),
+        "engine": "pairrm",
+        "device": "cpu",
+        "limits": {
+            "max_items": 8,
+            "max_candidates": 6,
+            "max_body_bytes": 100_000,
+            "source_max_tokens": 1224,
+            "candidate_max_tokens": 412,
+        },
+    }
+
+
+def test_rank_answers_item_for_item(client: TestClient) -> None:
+    first, second = rank(client, ITEM, {"prompt": "yes?", "candidates": ["yes", "no"]})
+    assert [len(row) for row in first["logits"]] == [3, 3, 3]
+    assert [first["logits"][i][i] for i in range(3)] == [0, 0, 0]
+    assert first["probs"][0][1] + first["probs"][1][0] == pytest.approx(1)
+    assert sum(first["scores"]) == pytest.approx(0)
+    assert sorted(first["ranks"]) == [1, 2, 3]
+    assert len(second["win_rates"]) == 2
+    assert second["truncated"] == [False, False]
+
+
+def test_compare_is_rank_of_two(client: TestClient) -> None:
+    (ranked,) = rank(client, {"prompt": "what is zinc?", "candidates": ["a metal.", "gold"]})
+    response = client.post("/v1/compare", json={"items": [{"prompt": "what is zinc?", "a": "a metal.", "b": "gold"}]})
+    assert response.json()["items"] == [
+        {
+            "p_a": ranked["probs"][0][1],
+            "logit_ab": ranked["logits"][0][1],
+            "logit_ba": ranked["logits"][1][0],
+            "truncated": [False, False],
+        }
+    ]
+
+
+def test_the_estimators_differ_in_probs_alone(client: TestClient) -> None:
+    (pairwise,), (official,) = rank(client, ITEM), rank(client, ITEM, estimator="official")
+    assert official["logits"] == pairwise["logits"]
+    assert official["scores"] == pairwise["scores"]
+    assert official["probs"] != pairwise["probs"]
+
+
+def test_pairs_limit_the_work_to_both_orders_of_each(client: TestClient) -> None:
+    (whole,), (part,) = rank(client, ITEM), rank(client, {**ITEM, "pairs": [[2, 0]]})
+    assert part["logits"][1] == [None, 0, None]
+    assert part["logits"][0][2] == pytest.approx(whole["logits"][0][2], abs=1e-5)
+    assert part["logits"][2][0] == pytest.approx(whole["logits"][2][0], abs=1e-5)
+    assert part["probs"][2][0] == pytest.approx(whole["probs"][2][0], abs=1e-5)
+    assert (part["win_rates"], part["scores"], part["ranks"]) == (None, None, None)
+
+
+def test_equal_candidates_tie(client: TestClient) -> None:
+    (found,) = rank(client, {"prompt": "yes?", "candidates": ["yes", "no", "yes"]})
+    assert found["probs"][0][2] == 0.5
+    assert found["ranks"][0] == found["ranks"][2]
+    assert found["logits"][0][1] == found["logits"][2][1]
+
+
+def test_messages_of_one_user_turn_are_its_text(client: TestClient) -> None:
+    (text,), (messages,) = rank(client, ITEM), rank(client, {**ITEM, "prompt": [{"role": "user", "content": ITEM["prompt"]}]})
+    assert text == messages
+
+
+@pytest.mark.parametrize("tag", ["<|source|>", "<|candidate|>", "<|candidate1|>", "<|candidate2|>", "＜|source|＞"])
+def test_a_tag_in_a_text_is_plain_text(client: TestClient, tag: str) -> None:
+    (found,) = rank(client, {"prompt": f"a {tag} b", "candidates": [f"{tag} yes", f"no {tag}"]})
+    assert "logits" in found
+
+
+def test_empty_texts_are_judged(client: TestClient) -> None:
+    (found,) = rank(client, {"prompt": "", "candidates": ["", "  \n", "yes"]})
+    assert found["probs"][0][1] == 0.5
+
+
+def test_long_candidates_are_cut_and_say_so(client: TestClient) -> None:
+    (found,) = rank(client, {"prompt": "yes?", "candidates": ["yes " * 3000, "no"]})
+    assert found["truncated"] == [True, False]
+
+
+def test_a_bad_item_leaves_its_neighbours_alone(client: TestClient) -> None:
+    bad = [
+        {"prompt": "yes?", "candidates": ["half \ud800 pair", "no"]},
+        {**ITEM, "pairs": [[0, 3]]},
+        {**ITEM, "prompt": [{"role": "assistant", "content": "I end"}]},
+    ]
+    body = json.dumps({"items": [bad[0], ITEM, bad[1], bad[2]]})
+    answer = client.post("/v1/rank", content=body, headers={"content-type": "application/json"})
+    first, good, second, third = answer.json()["items"]
+    assert first["error"]["message"] == "A text holds half a surrogate pair at character 5; send valid Unicode."
+    assert second["error"]["message"] == "The pair [0, 3] does not name two different candidates of 0 to 2."
+    assert third["error"]["message"] == "The prompt ends with a message of the assistant; it must end with one of the user."
+    assert good["scores"] == pytest.approx(rank(client, ITEM)[0]["scores"], abs=1e-5)
+
+
+def test_what_does_not_fit_is_refused_with_one_sentence(client: TestClient) -> None:
+    assert refused(client, "/v1/rank", {"items": []}).startswith("items: Tuple should have at least 1 item")
+    assert "items.0.candidates" in refused(client, "/v1/rank", {"items": [{**ITEM, "candidates": ["one"]}]})
+    assert "items.0.candidates" in refused(client, "/v1/rank", {"items": [{**ITEM, "candidates": ["x"] * 33}]})
+    assert refused(client, "/v1/rank", {"items": [{**ITEM, "candidates": ["x"] * 7}]}) == (
+        "items.0 holds 7 candidates; send 6 at most."
+    )
+    assert refused(client, "/v1/rank", {"items": [ITEM] * 9}) == "The request holds 9 items; send 8 at most."
+    assert refused(client, "/v1/rank", {"items": [ITEM], "extra": 1}) == ("extra: no such key; remove it or correct its name.")
+    assert "items.0.b: is missing" in refused(client, "/v1/compare", {"items": [{"prompt": "x", "a": "y"}]})
+
+
+def test_a_body_over_the_limit_is_413(client: TestClient) -> None:
+    response = client.post("/v1/rank", json={"items": [{"prompt": "x" * 100_001, "candidates": ["a", "b"]}]})
+    assert (response.status_code, response.json()["error"]["type"]) == (413, "too_large")
+
+
+def test_metrics_count_pairs(client: TestClient) -> None:
+    def pairs() -> float:
+        lines = client.get("/metrics").text.splitlines()
+        return float(next(line for line in lines if line.startswith("sparring_judge_pairs_total")).split()[1])
+
+    before = pairs()
+    rank(client, {"prompt": "yes?", "candidates": ["yes", "no", "yes"]})
+    assert pairs() - before == 3  # yes-no, no-yes, yes-yes: equal texts are computed once
+
+
+def test_a_judge_that_loads_is_alive_and_not_ready() -> None:
+    go = threading.Event()
+
+    def load() -> Judge:
+        go.wait(30)
+        return FakeJudge(Limits(10, 10))
+
+    judge = BackgroundJudge(load)
+    with TestClient(create_app(JudgeSettings(engine="fake"), judge)) as client:
+        assert client.get("/healthz").status_code == 200
+        waiting = client.get("/readyz")
+        assert (waiting.status_code, waiting.json()["error"]["type"]) == (503, "unavailable")
+        assert client.post("/v1/rank", json={"items": [ITEM]}).status_code == 503
+        go.set()
+        wait_until_ready(client)
+        assert client.post("/v1/rank", json={"items": [ITEM]}).json()["judge"] == {"name": "fake", "revision": "crc32"}
+
+
+def test_health_answers_while_the_judge_works() -> None:
+    working, go = threading.Event(), threading.Event()
+
+    class SlowJudge(FakeJudge):
+        def judge(self, tasks: Any) -> Any:
+            if tasks[0].prompt == "slow":
+                working.set()
+                go.wait(30)
+            return super().judge(tasks)
+
+    judge = BackgroundJudge(lambda: SlowJudge(Limits(10, 10)))
+    with TestClient(create_app(JudgeSettings(engine="fake"), judge)) as client:
+        wait_until_ready(client)
+        asked = threading.Thread(target=lambda: rank(client, {"prompt": "slow", "candidates": ["a", "b"]}))
+        asked.start()
+        assert working.wait(30)
+        assert client.get("/healthz").status_code == 200
+        go.set()
+        asked.join(30)
+        assert not asked.is_alive()
+
+
+def test_requests_are_judged_one_at_a_time() -> None:
+    meeting = threading.Barrier(2)
+    met: list[bool] = []
+
+    class MeetingJudge(FakeJudge):
+        def judge(self, tasks: Any) -> Any:
+            if tasks[0].prompt == "meet":
+                try:
+                    meeting.wait(0.5)
+                    met.append(True)
+                except threading.BrokenBarrierError:
+                    met.append(False)
+            return super().judge(tasks)
+
+    with TestClient(create_app(JudgeSettings(engine="fake"), BackgroundJudge(lambda: MeetingJudge(Limits(9, 9))))) as client:
+        wait_until_ready(client)
+        body = {"prompt": "meet", "candidates": ["a", "b"]}
+        askers = [threading.Thread(target=rank, args=(client, body)) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        for asker in askers:
+            asker.join(30)
+    assert met == [False, False]
+
+
+def test_golden_through_http() -> None:
+    group = golden_group("k2")
+    items = [{"prompt": p, "candidates": c} for p, c in zip(group["inputs"], group["candidates"], strict=True)]
+    with loaded_client(JudgeSettings(model=golden_layout("pairrm_hf"), device="cpu")) as client:
+        wait_until_ready(client)
+        found = rank(client, *items)
+    for one, scores, ranks in zip(found, group["rank_scores_bs1"], group["ranks_bs1"], strict=True):
+        assert one["scores"] == pytest.approx(scores, abs=1e-4)
+        assert list(one["ranks"]) == ranks

@@ -1,0 +1,120 @@
+"""Our forward pass against transformers' DebertaV2Model, on random weights of several shapes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sparring_judge.buckets import relative_buckets
+from sparring_judge.checkpoint import EncoderConfig
+from sparring_judge.deberta import PairRmNetwork, build_network
+from sparring_judge.passes import Pass
+from sparring_shared.errors import CheckpointMismatch
+from transformers import DebertaV2Config, DebertaV2Model
+from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "relative_attention": True,
+    "position_buckets": 16,
+    "max_position_embeddings": 64,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "initializer_range": 0.3,
+}
+
+
+def reference(**changes: Any) -> tuple[DebertaV2Model, dict[str, torch.Tensor], EncoderConfig]:
+    torch.manual_seed(1)
+    config = DebertaV2Config(**{**SHAPE, **changes})
+    model = DebertaV2Model(config).eval()
+    for weight in model.parameters():
+        weight.data.add_(torch.randn_like(weight) * 0.1)
+    head = {"head_layer.1.weight": torch.randn(32, 64), "head_layer.1.bias": torch.randn(32)}
+    head |= {"head_layer.4.weight": torch.randn(1, 32), "head_layer.4.bias": torch.randn(1)}
+    weights = {f"pretrained_model.{name}": tensor.detach() for name, tensor in model.state_dict().items()}
+    return model, weights | head, EncoderConfig.model_validate(config.to_dict())
+
+
+def ours(weights: dict[str, torch.Tensor], config: EncoderConfig) -> PairRmNetwork:
+    return build_network(config, weights, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"share_att_key": False},
+        {"pos_att_type": ["c2p"]},
+        {"pos_att_type": ["p2c"], "share_att_key": False},
+        {"norm_rel_ebd": "none"},
+        {"position_buckets": -1},
+        {"num_hidden_layers": 1, "position_buckets": 32, "max_position_embeddings": 512},
+    ],
+)
+def test_hidden_states_are_those_of_transformers(changes: dict[str, Any]) -> None:
+    model, weights, config = reference(**changes)
+    ids = torch.randint(0, 50, (2, 90), generator=torch.Generator().manual_seed(2))
+    rows = torch.tensor([[1, 30, 89], [0, 45, 60]])
+    with torch.inference_mode():
+        wanted = model(input_ids=ids).last_hidden_state
+        found = ours(weights, config).encode(ids, rows)
+    assert torch.allclose(found[0], wanted[0, [1, 30, 89]], atol=1e-5)
+    assert torch.allclose(found[1], wanted[1, [0, 45, 60]], atol=1e-5)
+
+
+def test_the_logit_is_the_difference_of_the_heads() -> None:
+    model, weights, config = reference()
+    ids = tuple(range(5, 30))
+    with torch.inference_mode():
+        hidden = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+    head = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(64, 32), torch.nn.Tanh(), torch.nn.Dropout())
+    head = head.append(torch.nn.Linear(32, 1)).eval()
+    head.load_state_dict({name.removeprefix("head_layer."): weights[name] for name in weights if name.startswith("head")})
+    first, second = (head(torch.cat((hidden[1], hidden[at]))).item() for at in (9, 17))
+    found = ours(weights, config).logits([Pass(ids, (1, 9, 17)), Pass(ids, (1, 17, 9)), Pass(ids[:12], (1, 5, 9))])
+    assert found[0] == pytest.approx(first - second, abs=1e-5)
+    assert found[1] == pytest.approx(second - first, abs=1e-5)
+
+
+@pytest.mark.parametrize(("buckets", "largest"), [(256, 512), (32, 512), (16, 64), (8, 2048)])
+def test_buckets_are_those_of_transformers(buckets: int, largest: int) -> None:
+    distances = torch.arange(-2047, 2048)
+    wanted = make_log_bucket_position(distances, buckets, largest).long().numpy()
+    np.testing.assert_array_equal(relative_buckets(2048, buckets, largest), wanted)
+
+
+def test_weights_that_do_not_fit_are_refused_by_name() -> None:
+    _, weights, config = reference()
+    del weights["pretrained_model.encoder.layer.2.attention.self.key_proj.bias"]
+    with pytest.raises(CheckpointMismatch, match=r"layers\.2\.attention\.key_proj\.bias \(1 in all\)"):
+        ours(weights, config)
+
+
+def test_the_real_config_is_understood() -> None:
+    real = {
+        "hidden_act": "gelu",
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "max_position_embeddings": 512,
+        "relative_attention": True,
+        "position_buckets": 256,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": "p2c|c2p",
+        "layer_norm_eps": 1e-7,
+        "max_relative_positions": -1,
+        "position_biased_input": False,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 24,
+        "type_vocab_size": 0,
+    }
+    config = EncoderConfig.model_validate(real)
+    assert (config.pos_att_type, config.max_position, config.position_rows) == (("p2c", "c2p"), 512, 512)
