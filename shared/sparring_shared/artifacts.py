@@ -15,9 +15,11 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt, Record
+from sparring_shared.run_config import explain
 
 MANIFEST = "manifest.json"
 _WEIGHTS = ("*.safetensors", "config.json", "tokenizer.json")
@@ -112,7 +114,10 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
     missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
     if missing:
         raise InvalidInput(f"{path} lacks the columns {', '.join(missing)} of {kind.__name__} rows.")
-    return [kind.model_validate(row) for row in table.select(SCHEMAS[kind].names).to_pylist()]
+    try:
+        return [kind.model_validate(row) for row in table.select(SCHEMAS[kind].names).to_pylist()]
+    except ValidationError as error:
+        raise InvalidInput(f"{path} holds a row that is not a {kind.__name__}: {explain(error.errors()[:1])}") from None
 
 
 def _sha256(path: Path) -> str:

@@ -33,9 +33,14 @@ async def _on_sparring_error(_: Request, error: Exception) -> Response:
     return error_answer(error)
 
 
+def invalid_request(error: RequestValidationError) -> InvalidInput:
+    """What FastAPI found wrong with a request, as one sentence."""
+    return InvalidInput(explain({**item, "loc": item["loc"][1:]} for item in error.errors()))
+
+
 async def _on_invalid_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return error_answer(InvalidInput(explain({**item, "loc": item["loc"][1:]} for item in error.errors())))
+    return error_answer(invalid_request(error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -1,0 +1,51 @@
+"""The workers' Celery application: `celery -A sparring_controller.celery_app worker -Q rounds,train -c 1 -n rounds@%h`.
+
+Its one task is `sparring.run_stage`. With `REMAP_SIGTERM=SIGQUIT` a worker that gets SIGTERM has 20 s to finish its stage,
+then gives the message back.
+"""
+
+import logging
+from functools import cache
+from typing import Any
+
+from sparring_shared.errors import InvalidInput
+from sparring_shared.http import fail
+
+from sparring_controller.settings import read_settings
+
+try:
+    _settings = read_settings()
+except InvalidInput as error:
+    raise SystemExit(fail(error.message)) from None
+
+# The heavy imports come after the settings are known to be good.
+from celery.signals import setup_logging
+
+from sparring_controller.clients import Services
+from sparring_controller.doorbell import TASK, Doorbell, celery_for
+from sparring_controller.store.database import Database
+from sparring_controller.worker import Worker
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    """Our lines alone: each stage is worth one when it begins and one when it ends, each message is not."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+app = celery_for(_settings.redis_url.get_secret_value())
+
+
+@cache
+def _worker() -> Worker:
+    """This process's worker; connections are made here, after the pool has forked."""
+    doorbell = Doorbell(_settings.redis_url.get_secret_value())
+    return Worker(_settings, Database(_settings.database), doorbell, Services.at(_settings))
+
+
+@app.task(name=TASK)
+def run_stage(key: str) -> None:
+    """Do one stage."""
+    _worker().run_stage(key)

@@ -1,0 +1,34 @@
+"""The trainer: jobs that are started, looked at and cancelled, never waited for."""
+
+from sparring_shared.client import ServiceClient
+from sparring_shared.errors import NotFound
+from sparring_shared.wire.trainer import JobRequest, JobStatus
+
+
+class TrainerClient:
+    """Training jobs by id; the same id with the same request is the same job."""
+
+    def __init__(self, url: str) -> None:
+        self._service = ServiceClient("trainer", url, timeout=60.0)
+
+    def start(self, job_id: str, request: JobRequest) -> JobStatus:
+        """Start the job, or again if it failed. Raises Conflict when the trainer is busy or the id stands for another job."""
+        return self._service.call("PUT", f"/v1/jobs/{job_id}", JobStatus, request)
+
+    def job(self, job_id: str) -> JobStatus | None:
+        """How far the job is; None if the trainer does not know it."""
+        try:
+            return self._service.call("GET", f"/v1/jobs/{job_id}", JobStatus)
+        except NotFound:
+            return None
+
+    def cancel(self, job_id: str) -> None:
+        """End the job, if there is one."""
+        try:
+            self._service.raw("DELETE", f"/v1/jobs/{job_id}")
+        except NotFound:
+            return
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._service.close()

@@ -1,0 +1,81 @@
+"""What the database says of a run: the nouns that planner, workers and API share.
+
+Times are UTC wall-clock seconds since 1970.
+"""
+
+from functools import cached_property
+from typing import Any, Literal
+
+from sparring_shared.records import Record
+from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.controller import StageName, StageState
+from sparring_shared.wire.trainer import CheckpointRef
+
+Control = Literal["active", "paused", "failed", "cancelled"]
+
+
+class RunRow(Record):
+    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed."""
+
+    run_id: str
+    name: str
+    control: Control = "active"
+    requested_rounds: int = 0
+    created_at: float
+    error: str | None = None
+    config: RunConfig
+    base: CheckpointRef
+
+
+class StageRow(Record):
+    """One stage of one round (and shard), the unit of work, of leases and of commits.
+
+    `token` grows with every claim: only the latest owner may commit. `attempt` counts errors, `lapses` counts owners that
+    were lost. `rung_at` is when Redis was last told. `result` stands once the stage is done; `progress` is what a stage
+    keeps between two looks at long work. `waiting_since` stands while a service does not answer.
+    """
+
+    key: str
+    run_id: str
+    round: int
+    stage: StageName
+    shard: int = 0
+    state: StageState = "pending"
+    owner: str | None = None
+    token: int = 0
+    lease_until: float = 0.0
+    attempt: int = 0
+    lapses: int = 0
+    not_before: float = 0.0
+    rung_at: float | None = None
+    waiting_since: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    seconds: float | None = None
+    result: dict[str, Any] | None = None
+    progress: dict[str, Any] | None = None
+    error: str | None = None
+
+
+class RunSnapshot(Record):
+    """Everything known of a run at one moment; the planner's only input."""
+
+    run: RunRow
+    stages: tuple[StageRow, ...] = ()
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[int, str, int], StageRow]:
+        return {(row.round, row.stage, row.shard): row for row in self.stages}
+
+    def find(self, round_number: int, stage: StageName, shard: int = 0) -> StageRow | None:
+        """The row of a stage, if there is one."""
+        return self._by_place.get((round_number, stage, shard))
+
+    def done(self, round_number: int, stage: StageName, shard: int = 0) -> StageRow | None:
+        """The row of a stage that is done, with its result."""
+        row = self.find(round_number, stage, shard)
+        return row if row is not None and row.state == "done" else None
+
+    def of_round(self, round_number: int) -> list[StageRow]:
+        """All rows of a round."""
+        return [row for row in self.stages if row.round == round_number]

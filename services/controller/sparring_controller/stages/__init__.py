@@ -1,0 +1,24 @@
+"""What each stage does: a function from `Work` to `Done` or, for work that goes on elsewhere, `Later`."""
+
+from collections.abc import Callable
+
+from sparring_shared.wire.controller import StageName
+
+from sparring_controller.stages.evaluate import evaluate
+from sparring_controller.stages.generate import generate
+from sparring_controller.stages.judge import judge
+from sparring_controller.stages.prompts import prompts
+from sparring_controller.stages.select import select
+from sparring_controller.stages.train import train
+from sparring_controller.stages.work import Done, Later, Work
+
+STAGES: dict[StageName, Callable[[Work], Done | Later]] = {
+    "prompts": prompts,
+    "generate": generate,
+    "judge": judge,
+    "select": select,
+    "train": train,
+    "evaluate": evaluate,
+}
+
+__all__ = ["STAGES", "Done", "Later", "Work"]

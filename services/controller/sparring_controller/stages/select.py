@@ -1,0 +1,26 @@
+"""Stage `select`: from candidates and preferences of a shard to the pairs to train on."""
+
+from collections import Counter
+
+from sparring_shared.artifacts import read_records
+from sparring_shared.records import CandidateSet, Pair, PreferenceMatrix
+
+from sparring_controller.results import SelectResult
+from sparring_controller.selection import NoPair, pair_of
+from sparring_controller.stages.work import Done, Work
+
+
+def select(work: Work) -> Done:
+    """Choose one pair per judged prompt; prompts without one are counted by reason."""
+    number, shard = work.row.round, work.row.shard
+    sets = {row.prompt.prompt_id: row for row in read_records(work.places.shard(number, "candidates", shard), CandidateSet)}
+    dropped: Counter[str] = Counter()
+    pairs: list[Pair] = []
+    for matrix in read_records(work.places.shard(number, "preferences", shard), PreferenceMatrix):
+        pair = pair_of(work.config.selection, sets[matrix.prompt_id], matrix)
+        if isinstance(pair, NoPair):
+            dropped[pair.value] += 1
+        else:
+            pairs.append(pair)
+    file = work.write(work.places.shard(number, "pairs", shard), Pair, pairs)
+    return Done(SelectResult(file=file, dropped=dict(dropped)))

