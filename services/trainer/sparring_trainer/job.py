@@ -46,6 +46,8 @@ def die_with_launcher() -> None:
 
 def main() -> int:
     """Run the job; whatever goes wrong is written into its status."""
+    if len(sys.argv) != 2:
+        return fail("give the folder of the job: python -m sparring_trainer.job JOB_FOLDER.")
     die_with_launcher()
     folder = JobFolder(Path(sys.argv[1]))
     if not is_registered(folder):

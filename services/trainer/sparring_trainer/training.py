@@ -83,7 +83,7 @@ def _train(folder: JobFolder, checkpoint_steps: int) -> None:
 
 
 def read_examples(request: JobRequest) -> list[Example]:
-    """All pairs of a request, tokenised and cut. Raises InvalidInput for a file that holds no pairs."""
+    """All pairs of a request, tokenised and cut. Raises InvalidInput for files that hold something else."""
     source = Path(request.policy.path)
     encode, vocabulary = prompt_encoder(source), vocabulary_size(source)
     config = request.training

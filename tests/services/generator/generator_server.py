@@ -1,6 +1,7 @@
 """Starts the real generator in a process of its own."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -63,7 +64,8 @@ def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
         "PYTHONPATH": str(Path(__file__).parent),
     }
     with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as http:
-        process = subprocess.Popen([sys.executable, "-m", "sparring_generator"], env=environment, stdout=output, stderr=output)
+        command = [sys.executable, "-m", "sparring_generator"]
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
             _wait_until_ready(http, process, log)
             yield Server(http, port)
@@ -72,5 +74,5 @@ def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # vLLM's engine, in the same group, outlives a killed server
                 process.wait()
