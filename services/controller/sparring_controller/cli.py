@@ -115,7 +115,7 @@ def run(
         status = client.create(wanted)
         client.play(status.run_id, wanted.rounds)
         console.print(f"Run {status.run_id} plays {wanted.rounds} rounds.", highlight=False)
-        _follow(client, status.run_id, console, ours=ours, detach=detach)
+        _follow(client, status.run_id, runs_dir, console, ours=ours, detach=detach)
 
 
 @app.command()
@@ -126,14 +126,14 @@ def resume(
     """Let a run go on that was interrupted, paused or has failed; nothing that is done is done again."""
     with _controller(runs_dir, _model_of(runs_dir, run_id), judge, free_ports, detach) as (client, console, ours):
         client.resume(run_id)
-        _follow(client, run_id, console, ours=ours, detach=detach)
+        _follow(client, run_id, runs_dir, console, ours=ours, detach=detach)
 
 
 @app.command()
 @_in_sentences
 def watch(run_id: RunId, runs_dir: RunsDir = _RUNS) -> None:
     """Show a run with progress bars until it has nothing more to do, then its report."""
-    _follow(_running_controller(runs_dir), run_id, _console(), ours=False, detach=False)
+    _follow(_running_controller(runs_dir), run_id, runs_dir, _console(), ours=False, detach=False)
 
 
 @app.command()
@@ -174,6 +174,7 @@ def _controller(
     console, local = _console(), LocalServices(runs_dir)
     found = find_controller(runs_dir)
     if found is not None:
+        console.print(f"Using the services of the controller at {found.url}.", highlight=False)
         yield found, console, False
     elif detach:
         endpoints = foreground.start(local, console, model, judge, free_ports=free_ports, owned=False)
@@ -198,9 +199,10 @@ def _model_of(runs_dir: Path, run_id: str) -> str:
     return read_run_config(places.config).policy.model
 
 
-def _follow(client: RunsClient, run_id: str, console: Console, *, ours: bool, detach: bool) -> None:
+def _follow(client: RunsClient, run_id: str, runs_dir: Path, console: Console, *, ours: bool, detach: bool) -> None:
     """Watch a run to its end and print its report. Raises InvalidInput for one that failed."""
-    again = f"sparring {'resume' if ours else 'watch'} {run_id}"
+    place = "" if runs_dir == _RUNS else f" --runs-dir {runs_dir}"
+    again = f"sparring {'resume' if ours else 'watch'} {run_id}{place}"
     if detach:
         console.print(f"Watch it with: {again}")
         return
@@ -212,7 +214,7 @@ def _follow(client: RunsClient, run_id: str, console: Console, *, ours: bool, de
         raise
     _print_run(final, console)
     if final.status == "failed":
-        raise InvalidInput(f"{final.error or 'The run failed.'} Then let it go on with `sparring resume {run_id}`.")
+        raise InvalidInput(f"{final.error or 'The run failed.'} Then let it go on with `sparring resume {run_id}{place}`.")
 
 
 def _print_run(status: RunStatus, console: Console) -> None:

@@ -16,7 +16,8 @@ from sparring_shared.http import port_is_free
 from sparring_shared.records import Record
 from sparring_shared.settings import FolderSettings
 
-from sparring_controller.processes import Processes, Program
+from sparring_controller.processes import Processes
+from sparring_controller.programs import Program
 from sparring_controller.redis_server import redis_program, require_redis
 
 SERVICES = {"controller": 8000, "generator": 8001, "judge": 8002, "trainer": 8003}

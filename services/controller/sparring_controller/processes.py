@@ -6,7 +6,6 @@ marks every process is found again, whoever was killed: `end` sweeps up what sup
 
 import configparser
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -26,21 +25,10 @@ from sparring_shared.errors import Broken, Conflict
 from sparring_shared.records import Record
 from supervisor.xmlrpc import SupervisorTransport
 
+from sparring_controller.programs import Program, supervisor_config
+
 MARK = "SPARRING_PROCESSES"
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
-
-
-class Program(Record):
-    """One process to keep: `Program(name="judge", command=("python", "-m", "sparring_judge"))`.
-
-    It gets SIGTERM and `stop_seconds` to end. `last` programs are started first and ended after all others. Exit codes 0
-    and 2 are final (2: wrong input, which no restart mends); after any other it is started again.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    stop_seconds: int = 20
-    last: bool = False
 
 
 class ProgramState(Record):
@@ -116,7 +104,7 @@ class Processes:
         socket = Path(tempfile.mkdtemp(prefix="sparring-")) / "supervisor.sock"  # its path must be shorter than 108 bytes
         config = self.folder / "supervisord.conf"
         with config.open("w", encoding="utf-8") as stream:
-            _supervisor_config(socket, programs).write(stream)
+            supervisor_config(socket, programs).write(stream)
         with (self.folder / "supervisord.log").open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(config)],
@@ -251,45 +239,3 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 def _this(pid: int) -> _Process:
     return _Process(pid=pid, started=psutil.Process(pid).create_time())
-
-
-def _supervisor_config(socket: Path, programs: Sequence[Program]) -> configparser.RawConfigParser:
-    """The INI file of supervisord, which runs in its folder while the programs run where the command was given.
-
-    `%` is its escape character; names of files are relative, as it expands some of them once and some twice.
-    """
-    config = configparser.RawConfigParser()
-    config["supervisord"] = {
-        "logfile": "supervisord.log",
-        "logfile_maxbytes": "1MB",
-        "logfile_backups": "1",
-        "pidfile": "supervisord.pid",
-        "childlogdir": "logs",
-        "silent": "true",
-    }
-    config["unix_http_server"] = {"file": str(socket), "chmod": "0700"}
-    config["rpcinterface:supervisor"] = {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}
-    for program in programs:
-        config[f"program:{program.name}"] = {
-            "command": _escaped(shlex.join(program.command)),
-            "directory": _escaped(str(Path.cwd())),
-            "stdout_logfile": f"logs/{program.name}.log",
-            "stdout_logfile_maxbytes": "10MB",
-            "stdout_logfile_backups": "2",
-            "redirect_stderr": "true",
-            "autorestart": "unexpected",
-            "exitcodes": "0,2",
-            "startsecs": "0",
-            "stopwaitsecs": str(program.stop_seconds),
-            # The main process ends its own children; what is left of the group when time is up is killed with it.
-            "killasgroup": "true",
-        }
-    # One group is ended at once, groups one after another.
-    config["group:services"] = {"programs": ",".join(p.name for p in programs if not p.last), "priority": "20"}
-    if any(program.last for program in programs):
-        config["group:last"] = {"programs": ",".join(p.name for p in programs if p.last), "priority": "10"}
-    return config
-
-
-def _escaped(value: str) -> str:
-    return value.replace("%", "%%")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparring_shared.errors import InvalidInput, Unavailable
 
-from sparring_controller.processes import Program
+from sparring_controller.programs import Program
 
 NAMES = ("redis-server", "valkey-server")
 

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from sparring_shared.errors import Unavailable
 from sparring_shared.wire.controller import RoundStatus, RunStatus, StageStatus
 
+from sparring_controller.report import rich_table, round_reports
 from sparring_controller.runs_client import RunsClient
 
 _POLL_SECONDS = 1.0
@@ -15,11 +16,11 @@ _SILENCE_SECONDS = 60.0
 
 
 def watch(client: RunsClient, run_id: str, console: Console) -> RunStatus:
-    """Show the run until it has nothing more to do; returns what it came to.
+    """Show the run until it has nothing more to do, with a table for each round that ends; returns what it came to.
 
     Raises Unavailable once the controller has not answered for a minute.
     """
-    states = _states(client, run_id)
+    states = _round_by_round(_states(client, run_id), console)
     return _with_bars(states, console) if console.is_terminal else _with_lines(states, console)
 
 
@@ -38,6 +39,17 @@ def _states(client: RunsClient, run_id: str) -> Iterator[RunStatus]:
             if time.monotonic() - silent_since > _SILENCE_SECONDS:
                 raise
         time.sleep(_POLL_SECONDS)
+
+
+def _round_by_round(states: Iterator[RunStatus], console: Console) -> Iterator[RunStatus]:
+    """The same states; the report of a round that ended meanwhile is printed, above the bars where there are some."""
+    known: int | None = None
+    for status in states:
+        reports = round_reports(status)
+        for report in reports[known:] if known is not None else []:
+            console.print(rich_table(f"{status.run_id}, round {report.round}", [report]))
+        known = len(reports)
+        yield status
 
 
 def _with_bars(states: Iterator[RunStatus], console: Console) -> RunStatus:

@@ -67,6 +67,7 @@ class VllmEngine:
         with _as_broken(f"load {folder}"):
             await self._client.pause_generation(mode="wait", clear_cache=False)
             await self._client.collective_rpc("reload_weights", kwargs={"weights_path": str(folder)})
+            await self._client.collective_rpc("retie_head")
             emptied = await self._client.reset_prefix_cache()
         if not emptied:
             raise Broken("vLLM could not empty its prefix cache, which holds what other weights computed; load again.")

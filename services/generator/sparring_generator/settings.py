@@ -13,6 +13,7 @@ from sparring_shared.run_config import explain
 PREFIX = "SPARRING_GENERATOR_"
 SERVED_NAME = "policy"
 GATE = "sparring_generator.sampling.OnePolicyPerAnswer"
+TIED_HEAD = "sparring_generator.tied_head.TiedHead"
 
 
 def _splits(line: str) -> str:
@@ -62,7 +63,7 @@ def vllm_arguments(settings: GeneratorSettings, folder: Path, *, cpu: bool) -> l
     """vLLM's command line for these settings; what the operator adds comes last and wins."""
     dtype = "float32" if cpu and settings.dtype == "auto" else settings.dtype
     arguments = ["--model", str(folder), "--served-model-name", SERVED_NAME, "--host", settings.host]
-    arguments += ["--port", str(settings.port), "--dtype", dtype, "--middleware", GATE]
+    arguments += ["--port", str(settings.port), "--dtype", dtype, "--middleware", GATE, "--worker-extension-cls", TIED_HEAD]
     # A checkpoint's generation_config.json must not change how a round samples, nor the temperature its log-probs.
     arguments += ["--generation-config", "vllm", "--logprobs-mode", "raw_logprobs"]
     if settings.max_model_len is not None:

@@ -54,6 +54,7 @@ def write_llama(folder: Path, seed: int, hidden: int = 64) -> Path:
         head_dim=32,
         max_position_embeddings=512,
         initializer_range=0.2,
+        tie_word_embeddings=True,  # the output head then follows a reload only if it is made anew
         pad_token_id=0,
         bos_token_id=1,
         eos_token_id=END,

@@ -12,6 +12,7 @@ def test_what_the_settings_mean_to_vllm_without_a_gpu() -> None:
     assert vllm_arguments(settings, Path("/m"), cpu=True) == [
         *("--model", "/m", "--served-model-name", "policy", "--host", "127.0.0.1", "--port", "9", "--dtype", "float32"),
         *("--middleware", "sparring_generator.sampling.OnePolicyPerAnswer"),
+        *("--worker-extension-cls", "sparring_generator.tied_head.TiedHead"),
         *("--generation-config", "vllm", "--logprobs-mode", "raw_logprobs", "--max-model-len", "64"),
         *("--enforce-eager", "--no-enable-chunked-prefill", "--seed", "3"),
     ]

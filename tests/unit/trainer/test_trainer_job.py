@@ -1,0 +1,58 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
+from sparring_trainer import job
+from sparring_trainer.job_folder import JobFolder, ProcessRef
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
+    made = JobFolder(tmp_path / "j")
+    request = {
+        "policy": CheckpointRef(version=0, digest="sha256:0", path=str(tmp_path / "absent")),
+        "pairs": [str(tmp_path / "absent.parquet")],
+        "output": str(tmp_path / "out"),
+        "version": 1,
+        "algorithm": {"name": "sppo"},
+        "training": {},
+    }
+    blank = {"step": 3, "total_steps": 9, "metrics": {}, "eta_seconds": 1.0, "checkpoint": None, "error": None}
+    made.write_request(JobRequest.model_validate(request))
+    made.write_status(JobStatus.model_validate({"job_id": "j", "state": "running", **blank}))
+    monkeypatch.setattr(sys, "argv", ["job", str(made.root)])
+    monkeypatch.setattr(job, "_REGISTRATION_SECONDS", 0.1)
+    return made
+
+
+def test_a_process_that_the_service_did_not_write_down_does_nothing(
+    folder: JobFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job.main() == 2
+    folder.write_process(ProcessRef(pid=2**22 + 1, created=0.0))
+    assert job.main() == 2
+
+    assert "The trainer service did not start this job; PUT it to /v1/jobs/j instead." in capsys.readouterr().err
+    assert folder.status().state == "running"
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), os.getppid()], ids=["itself", "its launcher"])
+def test_what_goes_wrong_becomes_one_sentence_of_the_status(folder: JobFolder, pid: int) -> None:
+    folder.write_process(ProcessRef(pid=pid, created=0.0))
+
+    assert job.main() == 1
+
+    status = folder.status()
+    assert (status.state, status.step, status.eta_seconds) == ("failed", 3, None)
+    assert status.error is not None
+    assert status.error.startswith("The tokenizer of ")
+    assert "\n" not in status.error
+
+
+def test_without_a_folder_it_says_how_it_is_called(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["job"])
+
+    assert job.main() == 2
+    assert "python -m sparring_trainer.job JOB_FOLDER" in capsys.readouterr().err
