@@ -23,8 +23,8 @@ from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, pa
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 SEED: Final = 0
-STAGE1: Final = (2000, 8e-4)
-STAGE2: Final = (700, 6e-4)
+STAGE1: Final = (1400, 5e-4)
+STAGE2: Final = (500, 4e-4)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
-from sparring_controller.small_world.words import KIND_OF, KINDS, NUMBERS
+from sparring_controller.small_world.words import KINDS, NUMBERS
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional

@@ -63,6 +63,7 @@ def new_config(vocabulary: int) -> DebertaV2Config:
             "attention_probs_dropout_prob": 0.0,
             "max_position_embeddings": 512,
             "type_vocab_size": 0,
+            "initializer_range": 0.08,
             "relative_attention": True,
             "max_relative_positions": -1,
             "position_buckets": 32,

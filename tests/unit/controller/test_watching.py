@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+from reports import BASE, FIRST
 from rich.console import Console
 from sparring_controller import watching
 from sparring_shared.run_config import read_run_config
@@ -38,6 +39,28 @@ def shown(width: int, terminal: bool) -> tuple[RunStatus, str]:
     last = show(iter(STATES), console)
     assert isinstance(console.file, io.StringIO)
     return last, console.file.getvalue()
+
+
+def test_a_round_that_ends_is_shown_once() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    before, after = ({"round": number, "run_id": "demo-1", "state": "done", "stages": ()} for number in (0, 1))
+    states = [
+        STATES[0].model_copy(update={"rounds": (RoundStatus.model_validate(before | {"report": BASE.model_dump()}),)}),
+        STATES[0].model_copy(
+            update={
+                "rounds": (
+                    RoundStatus.model_validate(before | {"report": BASE.model_dump()}),
+                    RoundStatus.model_validate(after | {"report": FIRST.model_dump()}),
+                )
+            }
+        ),
+    ]
+    assert list(watching._round_by_round(iter([*states, states[-1]]), console)) == [*states, states[-1]]
+    assert isinstance(console.file, io.StringIO)
+    titles = [
+        line.strip() for line in console.file.getvalue().splitlines() if "round" in line and "│" not in line and "┃" not in line
+    ]
+    assert titles == ["demo-1, round 1"]
 
 
 def test_plain_lines_say_each_thing_once() -> None:
