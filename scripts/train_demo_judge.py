@@ -19,8 +19,9 @@ from demo_models.lesson import BATCH, Lesson
 from demo_models.material import QuestionPool
 from demo_models.pairs import ANSWER_KINDS, JudgedPair, SampledPairs, draw_right, grammar_pair, hard_pair
 from demo_models.sampling import sample
-from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
 from transformers import AutoTokenizer, LlamaForCausalLM
+
+from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
 
 SEED: Final = 0
 STAGE1: Final = (1400, 5e-4)

@@ -17,8 +17,9 @@ from demo_models.cards import Phase, PolicyFigures, policy_card
 from demo_models.material import QuestionPool, draw_kind
 from demo_models.policy import END, chat_ids, new_policy, save_policy, train_tokenizer
 from demo_models.sampling import right_by_task, sample, shares
-from sparring_controller.small_world import AnswerKind, Split, prompts, write
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
+
+from sparring_controller.small_world import AnswerKind, Split, prompts, write
 
 SEED: Final = 0
 BATCH: Final = 64

@@ -9,11 +9,6 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
-from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable
-from sparring_shared.http import fail
-from sparring_shared.places import RunPlaces
-from sparring_shared.run_config import read_run_config
-from sparring_shared.wire.controller import RunStatus
 
 from sparring_controller import foreground
 from sparring_controller.demo import DemoOptions, play_demo
@@ -21,6 +16,11 @@ from sparring_controller.local_services import DEMO_JUDGE, DEMO_POLICY, LocalSer
 from sparring_controller.report import over_optimisation, rich_table, round_reports
 from sparring_controller.runs_client import RunsClient, find_controller
 from sparring_controller.watching import watch as watch_run
+from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable
+from sparring_shared.http import fail
+from sparring_shared.places import RunPlaces
+from sparring_shared.run_config import read_run_config
+from sparring_shared.wire.controller import RunStatus
 
 app = typer.Typer(
     help="Align language models by self-play: rounds of generate, judge, select, train, evaluate.",

@@ -8,12 +8,6 @@ from pathlib import Path
 from secrets import token_hex
 
 import tomli_w
-from sparring_shared.artifacts import replacing
-from sparring_shared.errors import Conflict, NotFound, SparringError
-from sparring_shared.places import RunPlaces
-from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
-from sparring_shared.wire.trainer import CheckpointRef
 
 from sparring_controller.base_model import base_checkpoint
 from sparring_controller.clients import Services
@@ -28,6 +22,12 @@ from sparring_controller.status import completed_rounds, round_status, run_state
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.replies import Request
+from sparring_shared.artifacts import replacing
+from sparring_shared.errors import Conflict, NotFound, SparringError
+from sparring_shared.places import RunPlaces
+from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
 

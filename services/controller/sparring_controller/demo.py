@@ -9,11 +9,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from rich.console import Console
-from sparring_shared.artifacts import replacing, write_json
-from sparring_shared.errors import Broken, Conflict, InvalidInput
-from sparring_shared.records import Record
-from sparring_shared.run_config import RunConfig, read_run_config
-from sparring_shared.wire.controller import RunStatus
 
 from sparring_controller import foreground, small_world
 from sparring_controller.demo_report import DemoReport, DemoRun, example_of, write_report
@@ -21,6 +16,11 @@ from sparring_controller.local_services import DEMO_JUDGE, LocalServices
 from sparring_controller.report import over_optimisation, rich_table, round_reports
 from sparring_controller.runs_client import RunsClient
 from sparring_controller.watching import watch
+from sparring_shared.artifacts import replacing, write_json
+from sparring_shared.errors import Broken, Conflict, InvalidInput
+from sparring_shared.records import Record
+from sparring_shared.run_config import RunConfig, read_run_config
+from sparring_shared.wire.controller import RunStatus
 
 RUNS = ("sppo", "inpo")
 _PROMPTS = 2600

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
+from sparring_controller.report import markdown_table, over_optimisation
+from sparring_controller.stages.round_report import RoundReport
 from sparring_shared.artifacts import read_records, replacing, write_json
 from sparring_shared.places import RunPlaces
 from sparring_shared.preference import win_rates
 from sparring_shared.records import CandidateSet, Message, PreferenceMatrix, Record
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RunStatus
-
-from sparring_controller.report import markdown_table, over_optimisation
-from sparring_controller.stages.round_report import RoundReport
 
 
 class DemoRun(Record):

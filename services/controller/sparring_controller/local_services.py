@@ -10,15 +10,15 @@ from pathlib import Path
 
 import httpx
 from pydantic import ValidationError
+
+from sparring_controller.processes import Processes
+from sparring_controller.programs import Program
+from sparring_controller.redis_server import redis_program, require_redis
 from sparring_shared.artifacts import write_json
 from sparring_shared.errors import Broken, Conflict, ErrorBody, InvalidInput
 from sparring_shared.http import port_is_free
 from sparring_shared.records import Record
 from sparring_shared.settings import FolderSettings
-
-from sparring_controller.processes import Processes
-from sparring_controller.programs import Program
-from sparring_controller.redis_server import redis_program, require_redis
 
 SERVICES = {"controller": 8000, "generator": 8001, "judge": 8002, "trainer": 8003}
 WORKERS = {"rounds": "rounds,train", "generate": "generate,evaluate", "judge": "judge"}

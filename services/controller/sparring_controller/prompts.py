@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Prompt
 from sparring_shared.run_config import PromptsConfig

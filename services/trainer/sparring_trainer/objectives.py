@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from sparring_shared.run_config import InpoConfig, SppoConfig
 from torch import Tensor
 
+from sparring_shared.run_config import InpoConfig, SppoConfig
 from sparring_trainer.batches import MicroBatch
 from sparring_trainer.losses import inpo_loss, inpo_margin, sppo_loss
 

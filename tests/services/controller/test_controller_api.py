@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from fastapi.testclient import TestClient
+
 from sparring_controller.api import create_app
 from sparring_controller.settings import ControllerSettings
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sparring_shared.run_config import InpoConfig, SppoConfig, read_run_config
 
 CONFIGS = Path(__file__).parents[3] / "configs"

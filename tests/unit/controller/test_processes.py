@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from sparring_controller.processes import Processes
 from sparring_controller.programs import Program
 from sparring_shared.errors import Conflict

@@ -1,4 +1,5 @@
 import pytest
+
 from sparring_controller.draws import round_prompts, seed_of, shards
 from sparring_controller.selection import NoPair, choose, pair_of
 from sparring_controller.statistics import Estimate, estimate, win

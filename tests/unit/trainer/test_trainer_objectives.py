@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from sparring_shared.run_config import InpoConfig, SppoConfig
 from sparring_trainer.batches import MicroBatch
 from sparring_trainer.objectives import PAIR_METRICS, measure

@@ -4,16 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from sparring_shared.errors import InvalidInput
-from sparring_shared.records import Answer, Record
-from sparring_shared.wire.controller import StageName
-
 from sparring_controller.planner import dropped as dropped_in_round
 from sparring_controller.records import StageRow
 from sparring_controller.results import JudgeResult, SelectResult, TrainResult
 from sparring_controller.small_world import check
 from sparring_controller.stages.work import Work
 from sparring_controller.statistics import Estimate, estimate, win
+from sparring_shared.errors import InvalidInput
+from sparring_shared.records import Answer, Record
+from sparring_shared.wire.controller import StageName
 
 
 class CheckerReport(Record):
