@@ -24,8 +24,8 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
 
 SEED: Final = 0
-STAGE1: Final = (1400, 5e-4)
-STAGE2: Final = (500, 4e-4)
+STAGE1: Final = (2200, 5e-4)
+STAGE2: Final = (700, 4e-4)
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def vocabulary_texts(pool: QuestionPool, rng: random.Random) -> list[str]:
 
 def first_pair(pool: QuestionPool, rng: random.Random) -> JudgedPair:
     """A pair of stage 1."""
-    return hard_pair(pool, rng) if rng.random() < 0.15 else grammar_pair(pool, rng)
+    return hard_pair(pool, rng) if rng.random() < 0.3 else grammar_pair(pool, rng)
 
 
 def second_pair(pool: QuestionPool, samples: SampledPairs, rng: random.Random) -> JudgedPair:

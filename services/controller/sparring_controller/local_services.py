@@ -165,6 +165,8 @@ def _shared_environment(runs_dir: Path, model: str, judge: str) -> dict[str, str
         "SPARRING_RUNS_DIR": str(runs_dir),
         "SPARRING_TRAINER_DIR": os.environ.get("SPARRING_TRAINER_DIR", str(runs_dir / ".trainer")),
         "SPARRING_MODEL_ROOTS": ":".join(str(root.resolve()) for root in roots),
+        # The API serves whoever gave the command, on this machine: any file that they can read.
+        "SPARRING_PROMPT_ROOTS": os.environ.get("SPARRING_PROMPT_ROOTS", "/"),
         "SPARRING_GENERATOR_MODEL": model,
         "SPARRING_JUDGE_MODEL": judge,
         # Celery's warm shutdown on SIGTERM would wait for a stage of any length.

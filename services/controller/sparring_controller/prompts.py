@@ -27,6 +27,11 @@ Row = tuple[str, Any]
 """Where a prompt stands, for errors, and what its column holds: `("line 7 of prompts.jsonl", "What is zinc?")`."""
 
 
+def is_file_source(source: str) -> bool:
+    """Whether a source is a file, by its ending; else it is a dataset id."""
+    return source.endswith((*_JSON_LINES, ".parquet"))
+
+
 class PromptSplit(NamedTuple):
     """Prompts to play and prompts to evaluate on, each sorted by `prompt_id`; `duplicates` were dropped."""
 
@@ -94,7 +99,7 @@ def _prompt(place: str, value: Any) -> Prompt:
 
 def _rows(config: PromptsConfig) -> Iterator[Row]:
     path = Path(config.source)
-    if config.source.endswith((*_JSON_LINES, ".parquet")):
+    if is_file_source(config.source):
         if not path.is_file():
             raise InvalidInput(f"There is no prompt file at {path}; correct prompts.source.")
         return _parquet_rows(path, config.column) if path.suffix == ".parquet" else _json_rows(path, config.column)

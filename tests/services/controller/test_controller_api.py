@@ -120,6 +120,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(client: TestClient, config
         (bad(config, "sampling", k=1), "sampling.k: Input should be greater than or equal to 2 (it is 1)."),
         (bad(config, "prompts", source=str(tmp_path / "empty.jsonl")), "empty.jsonl"),
         (bad(config, "prompts", per_round=500), "prompts.per_round is 500, but the source has"),
+        (bad(config, "prompts", source="/etc/secret.jsonl"), "Set SPARRING_PROMPT_ROOTS to allow another folder."),
         (bad(config, "policy", model="./no/such/folder"), "policy.model: there is no folder ./no/such/folder"),
         (bad(config, "policy", model=str(tmp_path / "elsewhere")), "Set SPARRING_MODEL_ROOTS to allow another folder."),
     ]
