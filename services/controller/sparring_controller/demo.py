@@ -11,7 +11,7 @@ from uuid import uuid4
 from rich.console import Console
 
 from sparring_controller import foreground, small_world
-from sparring_controller.demo_report import DemoReport, DemoRun, example_of, write_report
+from sparring_controller.demo_report import DemoReport, DemoRun, example_of, example_table, write_report
 from sparring_controller.local_services import DEMO_JUDGE, LocalServices
 from sparring_controller.report import over_optimisation, rich_table, round_reports
 from sparring_controller.runs_client import RunsClient
@@ -55,6 +55,7 @@ def play_demo(options: DemoOptions, console: Console) -> None:
         name: DemoRun(run_id=run.run_id, config=run.config, rounds=tuple(round_reports(run))) for name, run in played.items()
     }
     example = example_of(options.folder, played["sppo"])
+    console.print(example_table(example))
     paths = write_report(options.folder, DemoReport(runs=runs, example=example, seconds=time.monotonic() - began))
     _state(options.folder).unlink(missing_ok=True)
     console.print(f"Written: {', '.join(map(str, paths))}", soft_wrap=True, highlight=False)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from rich.table import Table
+from rich.text import Text
+
 from sparring_controller.report import markdown_table, over_optimisation
 from sparring_controller.stages.round_report import RoundReport
 from sparring_shared.artifacts import read_records, replacing, write_json
@@ -105,6 +108,17 @@ def _example(example: Example) -> str:
     prompt = "\n".join(f"> {message.content}" for message in example.prompt)
     answers = "\n".join(f"| {answer.win_rate:.3f} | {_cell(answer.text)} |" for answer in example.answers)
     return f"{prompt}\n\n| win rate | answer |\n| ---: | --- |\n{answers}"
+
+
+def example_table(example: Example) -> Table:
+    """The example for a terminal."""
+    prompt = " / ".join(message.content for message in example.prompt)
+    table = Table(title=f"One prompt of round 1 and its answers: {prompt}", title_justify="left")
+    table.add_column("win rate", justify="right")
+    table.add_column("answer")
+    for answer in example.answers:
+        table.add_row(f"{answer.win_rate:.3f}", Text(answer.text))
+    return table
 
 
 def _cell(text: str) -> str:
