@@ -20,6 +20,7 @@ from demo_models.sampling import right_by_task, sample, shares
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
 from sparring_controller.small_world import AnswerKind, Split, prompts, write
+from sparring_trainer.probe import write_probe_for
 
 SEED: Final = 0
 BATCH: Final = 64
@@ -69,6 +70,7 @@ def main() -> None:
     save_policy(model, tokenizer, out)
     card = policy_card(model.num_parameters(), seconds, BATCH, PHASES, _measure(model, tokenizer))
     (out / "README.md").write_text(card, encoding="utf-8")
+    write_probe_for(out)
     print(card)
 
 
