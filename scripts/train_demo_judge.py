@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/train_demo_judge.py --policy models/demo-policy --out models/demo-judge
 
-Stage 1 learns from answers written by the grammar. Stage 2 adds the policy's own answers to training prompts, which the
-checker labels, and fluent answers to other prompts. The checker takes no part once the judge is trained.
+Stage 1 learns from answers written by the grammar, to the prompt itself and to others. Stage 2 adds the policy's own answers
+to training prompts. The checker labels those and the answers to other prompts, and takes no part once the judge is trained.
 """
 
 import argparse
