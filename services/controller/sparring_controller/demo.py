@@ -13,6 +13,7 @@ from rich.console import Console
 from sparring_controller import foreground, small_world
 from sparring_controller.demo_report import DemoReport, DemoRun, example_of, example_table, write_report
 from sparring_controller.local_services import DEMO_JUDGE, LocalServices
+from sparring_controller.prompts import require_prompt_file
 from sparring_controller.report import over_optimisation, rich_table, round_reports
 from sparring_controller.runs_client import RunsClient
 from sparring_controller.watching import watch
@@ -42,6 +43,7 @@ def play_demo(options: DemoOptions, console: Console) -> None:
     configs = {name: demo_config(name, options) for name in RUNS}
     if options.prompts is None:
         write_prompts(prompts_file(options.folder))
+    require_prompt_file(configs["sppo"].prompts)
     judge = options.judge or DEMO_JUDGE
     local = LocalServices(options.folder)
     with foreground.services(local, console, configs["sppo"].policy.model, judge, free_ports=True) as endpoints:

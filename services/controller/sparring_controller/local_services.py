@@ -120,7 +120,7 @@ class LocalServices:
 
 
 def require_model(model: str, option: str) -> None:
-    """Raises InvalidInput, naming the option to change, for a folder that is missing or holds no model.
+    """Raises InvalidInput, naming the option or config key to change, for a folder that is missing or holds no model.
 
     A hub id is looked up by the service that loads it.
     """

@@ -68,6 +68,12 @@ def load_prompts(config: PromptsConfig) -> PromptSplit:
     return PromptSplit(training, heldout, rows - len(ordered))
 
 
+def require_prompt_file(config: PromptsConfig) -> None:
+    """Raises InvalidInput for a prompt file that cannot be played; a dataset is looked at when the run is made."""
+    if is_file_source(config.source) or Path(config.source).exists():
+        load_prompts(config)
+
+
 def prompt_of(messages: tuple[Message, ...]) -> Prompt:
     """The prompt with its id: the first 16 hex digits of the SHA-256 of its messages as canonical JSON."""
     canonical = json.dumps([message.model_dump() for message in messages], sort_keys=True, separators=(",", ":"))
