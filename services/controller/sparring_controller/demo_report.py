@@ -113,9 +113,8 @@ def _example(example: Example) -> str:
 def example_table(example: Example) -> Table:
     """The example for a terminal."""
     prompt = " / ".join(message.content for message in example.prompt)
-    table = Table(title=f"One prompt of round 1 and its answers: {prompt}", title_justify="left")
-    table.add_column("win rate", justify="right")
-    table.add_column("answer")
+    table = Table("win rate", f"answer of the base to: {prompt}", title="One prompt of round 1", title_justify="left")
+    table.columns[0].justify = "right"
     for answer in example.answers:
         table.add_row(f"{answer.win_rate:.3f}", Text(answer.text))
     return table
