@@ -43,9 +43,8 @@ def start(
     local: LocalServices, console: Console, model: str, judge: str, *, free_ports: bool = False, owned: bool = True
 ) -> Endpoints:
     """Start the services and show what is still awaited until all are ready; on any error or Ctrl-C they are ended again."""
-    left = local.end_abandoned()
-    if left:
-        console.print(f"Ended {left} processes that an earlier command left behind when it was killed.")
+    if local.end_abandoned():
+        console.print("Ended the services that an earlier command left behind when it was killed.")
     endpoints = local.start(model, judge, free_ports=free_ports, owned=owned)
     try:
         _await_ready(local, endpoints, console)

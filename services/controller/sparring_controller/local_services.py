@@ -59,9 +59,12 @@ class LocalServices:
         except (FileNotFoundError, ValidationError):
             return None
 
-    def end_abandoned(self) -> int:
-        """End what an earlier command left behind when it was killed; returns how many processes there were."""
-        return self.processes.end() if self.processes.abandoned() else 0
+    def end_abandoned(self) -> bool:
+        """End what an earlier command left behind when it was killed; whether there was anything."""
+        abandoned = self.processes.abandoned()
+        if abandoned:
+            self.processes.end()
+        return abandoned
 
     def start(self, model: str, judge: str, *, free_ports: bool, owned: bool) -> Endpoints:
         """Start everything, after checking models and ports; `owned` services end with this process.
