@@ -3,8 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sparring_shared.algorithms import Algorithm, SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair
+
+from sparring_trainer.signals import answer_signals
+
+_WIN_RATES = SppoConfig()
 
 Tokens = tuple[int, ...]
 PromptEncoder = Callable[[tuple[Message, ...]], list[int]]
@@ -15,7 +20,8 @@ PromptEncoder = Callable[[tuple[Message, ...]], list[int]]
 class Example:
     """One pair ready for training; `truncated` if any token of prompt or answers was cut off.
 
-    `sampled_logprobs` are what the sampler said of the whole chosen and rejected answer.
+    `win_rates` are what the method is told of the chosen and the rejected answer (`signals`). `sampled_logprobs` are
+    what the sampler said of the two whole answers.
     """
 
     prompt_ids: Tokens
@@ -48,7 +54,15 @@ def truncate(
     return prompt, chosen, rejected
 
 
-def to_example(pair: Pair, encode: PromptEncoder, *, vocabulary: int, max_length: int, max_prompt_length: int) -> Example:
+def to_example(
+    pair: Pair,
+    encode: PromptEncoder,
+    *,
+    vocabulary: int,
+    max_length: int,
+    max_prompt_length: int,
+    algorithm: Algorithm = _WIN_RATES,
+) -> Example:
     """Tokenise the prompt and cut the pair. Raises InvalidInput for a token that a model of `vocabulary` tokens lacks."""
     whole = (tuple(encode(pair.prompt)), pair.chosen_token_ids, pair.rejected_token_ids)
     largest = max(max(ids, default=0) for ids in whole)
@@ -60,7 +74,7 @@ def to_example(pair: Pair, encode: PromptEncoder, *, vocabulary: int, max_length
     kept = truncate(*whole, max_length=max_length, max_prompt_length=max_prompt_length)
     return Example(
         *kept,
-        win_rates=(pair.chosen_win_rate, pair.rejected_win_rate),
+        win_rates=answer_signals(algorithm, pair),
         sampled_logprobs=(pair.chosen_logprob, pair.rejected_logprob),
         truncated=kept != whole,
     )

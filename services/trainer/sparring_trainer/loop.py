@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
+from sparring_shared.algorithms import Algorithm
+from sparring_shared.run_config import TrainingConfig
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainingArguments
@@ -93,7 +94,7 @@ class StepTrainer(Trainer):
         arguments: TrainingArguments,
         steps: Steps,
         *,
-        algorithm: SppoConfig | InpoConfig,
+        algorithm: Algorithm,
         schedule_steps: int,
         progress: Progress,
     ) -> None:

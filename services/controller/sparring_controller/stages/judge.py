@@ -8,6 +8,7 @@ from sparring_shared.records import CandidateSet, PreferenceMatrix
 from sparring_shared.wire.judge import ItemError, RankItem
 
 from sparring_controller.results import JudgeResult
+from sparring_controller.stages.knockout import play_tournaments
 from sparring_controller.stages.work import Done, Work
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ def judge(work: Work) -> Done:
     rows: list[PreferenceMatrix] = []
     for start in range(0, len(sets), ITEMS):
         work.check()
-        rows.extend(_rank(work, sets[start : start + ITEMS], dropped))
+        ask = play_tournaments if work.config.selection.name == "knockout" else _rank
+        rows.extend(ask(work, sets[start : start + ITEMS], dropped))
     file = work.write(work.places.shard(number, "preferences", shard), PreferenceMatrix, rows)
     flags = [truncated for row in rows for truncated in row.truncated]
     return Done(JudgeResult(file=file, dropped=dict(dropped), candidates=len(flags), truncated=sum(flags)))
