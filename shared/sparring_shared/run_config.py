@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sparring_shared.algorithms import Algorithm, Positive, SppoConfig, unusable
+from sparring_shared.algorithms import Algorithm, Positive, unusable
 from sparring_shared.algorithms import InpoConfig as InpoConfig
+from sparring_shared.algorithms import SppoConfig as SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Record
 

@@ -3,13 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sparring_shared.algorithms import Algorithm, SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair
-
-from sparring_trainer.signals import answer_signals
-
-_WIN_RATES = SppoConfig()
 
 Tokens = tuple[int, ...]
 PromptEncoder = Callable[[tuple[Message, ...]], list[int]]
@@ -54,15 +49,7 @@ def truncate(
     return prompt, chosen, rejected
 
 
-def to_example(
-    pair: Pair,
-    encode: PromptEncoder,
-    *,
-    vocabulary: int,
-    max_length: int,
-    max_prompt_length: int,
-    algorithm: Algorithm = _WIN_RATES,
-) -> Example:
+def to_example(pair: Pair, encode: PromptEncoder, *, vocabulary: int, max_length: int, max_prompt_length: int) -> Example:
     """Tokenise the prompt and cut the pair. Raises InvalidInput for a token that a model of `vocabulary` tokens lacks."""
     whole = (tuple(encode(pair.prompt)), pair.chosen_token_ids, pair.rejected_token_ids)
     largest = max(max(ids, default=0) for ids in whole)
@@ -74,7 +61,7 @@ def to_example(
     kept = truncate(*whole, max_length=max_length, max_prompt_length=max_prompt_length)
     return Example(
         *kept,
-        win_rates=answer_signals(algorithm, pair),
+        win_rates=(pair.chosen_win_rate, pair.rejected_win_rate),
         sampled_logprobs=(pair.chosen_logprob, pair.rejected_logprob),
         truncated=kept != whole,
     )

@@ -3,6 +3,7 @@
 import gc
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from sparring_trainer.losses import mixture
 from sparring_trainer.models import load_policy, prompt_encoder, save_model, vocabulary_size
 from sparring_trainer.probe import probe_of
 from sparring_trainer.progress import Progress, summarise
+from sparring_trainer.signals import answer_signals
 
 FINAL_PAIRS = 256
 """How many pairs are scored once more after training."""
@@ -88,14 +90,11 @@ def read_examples(request: JobRequest) -> list[Example]:
     source = Path(request.policy.path)
     encode, vocabulary = prompt_encoder(source), vocabulary_size(source)
     config = request.training
+    lengths = {"max_length": config.max_length, "max_prompt_length": config.max_prompt_length}
     return [
-        to_example(
-            pair,
-            encode,
-            vocabulary=vocabulary,
-            max_length=config.max_length,
-            max_prompt_length=config.max_prompt_length,
-            algorithm=request.algorithm,
+        replace(
+            to_example(pair, encode, vocabulary=vocabulary, **lengths),
+            win_rates=answer_signals(request.algorithm, pair),
         )
         for path in request.pairs
         for pair in read_records(Path(path), Pair)

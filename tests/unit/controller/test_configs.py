@@ -37,7 +37,7 @@ def test_inpo_of_the_paper() -> None:
 
 
 def test_there_is_a_recipe_for_every_method() -> None:
-    recipes = [
+    recipes: list[str] = [
         "sppo-paper",
         "sppo-code",
         "inpo-iclr",

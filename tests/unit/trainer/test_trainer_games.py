@@ -157,7 +157,7 @@ def test_what_is_drawn_leads_to_the_same_place() -> None:
 
 def test_a_round_is_the_same_for_the_same_seed() -> None:
     played = [play.play(RPS, play.sppo_drawn(RPS, 0.2, prompts=50, k=4, seed=3), 3).policies for _ in range(2)]
-    assert np.array_equal(*played)
+    assert np.array_equal(played[0], played[1])
 
 
 @pytest.mark.parametrize(

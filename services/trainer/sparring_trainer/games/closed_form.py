@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 from sparring_shared.preference import Floats
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log-probs [n] of logits [n]."""
+    return logits - np.logaddexp.reduce(logits)
 
 
 def multiplicative_weights(previous: Floats, rates: Floats, eta: float) -> Floats:
@@ -14,7 +18,7 @@ def multiplicative_weights(previous: Floats, rates: Floats, eta: float) -> Float
 
 def log_partition(previous: Floats, rates: Floats, eta: float) -> float:
     """SPPO, eq. 4.2: log Z_t; divided by eta it is the baseline that makes eq. 4.4 exact."""
-    return float(logsumexp(previous + eta * rates))
+    return float(np.logaddexp.reduce(previous + eta * rates))
 
 
 def mirror_descent(previous: Floats, reference: Floats, rates: Floats, eta: float, tau: float) -> Floats:

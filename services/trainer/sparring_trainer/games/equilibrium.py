@@ -1,9 +1,10 @@
-"""What a game's policies are measured against: its equilibria, and the duality gap."""
+"""What a game's policies are measured against: its equilibria, and the duality gap. Only this module uses scipy."""
 
 import numpy as np
 from scipy.optimize import linprog, root
-from scipy.special import log_softmax
 from sparring_shared.preference import Floats
+
+from sparring_trainer.games.closed_form import log_softmax
 
 
 def nash(probs: Floats) -> Floats:
