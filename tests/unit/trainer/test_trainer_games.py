@@ -79,10 +79,16 @@ def test_the_minimiser_of_dpo_is_the_tilt_by_a_reward_where_there_is_one() -> No
 @pytest.mark.parametrize("game", GAMES.values(), ids=names)
 def test_the_linear_program_and_the_regularised_system_are_solved(game: Game) -> None:
     exact, regular = nash(game.probs), regularised_nash(game.probs, game.start, 0.1)
-    assert duality_gap(game.probs, exact) < 1e-9
+    assert abs(duality_gap(game.probs, exact)) < 1e-9
     assert exact.sum() == pytest.approx(1)
     again = log_softmax(np.log(game.start) + game.probs @ regular / 0.1)
     assert np.abs(np.exp(again) - regular).max() < 1e-9
+
+
+def test_the_gap_of_a_pure_policy_is_what_its_best_opponent_wins() -> None:
+    probs = np.array([[0.5, 0.2, 0.9], [0.8, 0.5, 0.4], [0.1, 0.6, 0.5]])
+    # Against the first answer alone the second wins 0.8, and the first wins 0.2 against it.
+    assert duality_gap(probs, np.eye(3)).tolist() == pytest.approx([0.8 - 0.2, 0.6 - 0.4, 0.9 - 0.1])
 
 
 @pytest.mark.parametrize("game", GAMES.values(), ids=names)
