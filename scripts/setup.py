@@ -47,7 +47,7 @@ def accelerator() -> str:
 
 def fingerprint(kind: str) -> str:
     """Changes whenever something that determines the environment changes."""
-    digest = hashlib.sha256(f"{kind} {sys.version} {ROOT}".encode())
+    digest = hashlib.sha256(f"{kind} {sys.version_info[:2]} {ROOT}".encode())
     for path in (ROOT / "pyproject.toml", ROOT / "requirements" / f"{kind}.txt", Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -85,6 +85,9 @@ def make_venv() -> None:
     """A `.venv` whose Python runs; one that is broken or of another version is made anew."""
     probe = [str(PYTHON), "-c", f"import sys; raise SystemExit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"]
     if PYTHON.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        # uv makes environments without pip, and may be gone from PATH since.
+        if shutil.which("uv") is None and not installed("pip"):
+            must([str(PYTHON), "-m", "ensurepip"], "Adding pip to .venv")
         return
     shutil.rmtree(VENV, ignore_errors=True)
     uv = shutil.which("uv")
@@ -94,16 +97,16 @@ def make_venv() -> None:
         raise SetupError("Making .venv failed; on Debian or Ubuntu install the package python3-venv, or install uv.")
 
 
-def installed_torch() -> str:
-    """Version of the torch in `.venv`, e.g. `2.13.0+cpu`; empty if there is none."""
-    code = "import importlib.metadata as m; print(m.version('torch'))"
+def installed(name: str) -> str:
+    """Version of a package in `.venv`, e.g. `2.13.0+cpu`; empty if there is none."""
+    code = f"import importlib.metadata as m; print(m.version('{name}'))"
     return subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def install_cpu_torch() -> None:
     """The CPU build of PyTorch, from the configured sources or else from PyTorch's own index; each is tried once, briefly."""
     wanted = f"torch=={TORCH}+cpu"
-    if installed_torch() == f"{TORCH}+cpu":
+    if installed("torch") == f"{TORCH}+cpu":
         return
     command = [*installer(), "--no-deps", wanted]
     quiet = subprocess.run(command, env=environment(), cwd=ROOT, check=False, capture_output=True, text=True)

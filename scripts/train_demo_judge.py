@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/train_demo_judge.py --policy models/demo-policy --out models/demo-judge
 
-Stage 1 learns from answers written by the grammar. Stage 2 adds the policy's own answers to training prompts, which the
-checker labels, and fluent answers to other prompts. The checker takes no part once the judge is trained.
+Stage 1 learns from answers written by the grammar, to the prompt itself and to others. Stage 2 adds the policy's own answers
+to training prompts. The checker labels those and the answers to other prompts, and takes no part once the judge is trained.
 """
 
 import argparse
@@ -19,12 +19,13 @@ from demo_models.lesson import BATCH, Lesson
 from demo_models.material import QuestionPool
 from demo_models.pairs import ANSWER_KINDS, JudgedPair, SampledPairs, draw_right, grammar_pair, hard_pair
 from demo_models.sampling import sample
-from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
+
 SEED: Final = 0
-STAGE1: Final = (1400, 5e-4)
-STAGE2: Final = (500, 4e-4)
+STAGE1: Final = (2200, 5e-4)
+STAGE2: Final = (700, 4e-4)
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def vocabulary_texts(pool: QuestionPool, rng: random.Random) -> list[str]:
 
 def first_pair(pool: QuestionPool, rng: random.Random) -> JudgedPair:
     """A pair of stage 1."""
-    return hard_pair(pool, rng) if rng.random() < 0.15 else grammar_pair(pool, rng)
+    return hard_pair(pool, rng) if rng.random() < 0.3 else grammar_pair(pool, rng)
 
 
 def second_pair(pool: QuestionPool, samples: SampledPairs, rng: random.Random) -> JudgedPair:

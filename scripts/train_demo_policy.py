@@ -17,8 +17,10 @@ from demo_models.cards import Phase, PolicyFigures, policy_card
 from demo_models.material import QuestionPool, draw_kind
 from demo_models.policy import END, chat_ids, new_policy, save_policy, train_tokenizer
 from demo_models.sampling import right_by_task, sample, shares
-from sparring_controller.small_world import AnswerKind, Split, prompts, write
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
+
+from sparring_controller.small_world import AnswerKind, Split, prompts, write
+from sparring_trainer.probe import write_probe_for
 
 SEED: Final = 0
 BATCH: Final = 64
@@ -68,6 +70,7 @@ def main() -> None:
     save_policy(model, tokenizer, out)
     card = policy_card(model.num_parameters(), seconds, BATCH, PHASES, _measure(model, tokenizer))
     (out / "README.md").write_text(card, encoding="utf-8")
+    write_probe_for(out)
     print(card)
 
 

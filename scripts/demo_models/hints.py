@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
-from sparring_controller.small_world.words import KINDS, NUMBERS
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
+
+from sparring_controller.small_world.words import KINDS, NUMBERS
 
 from .pairs import ANSWER_KINDS, JudgedPair
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from sparring_controller.small_world import Task, Verdict, check, parse
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from sparring_controller.small_world import Task, Verdict, check, parse
 
 from .policy import chat_ids
 

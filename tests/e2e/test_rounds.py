@@ -11,6 +11,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from command import ROOT, sparring
+
 from sparring_controller.local_services import LocalServices
 from sparring_controller.small_world import Split, prompts
 from sparring_shared.artifacts import damaged_files, read_records, weights_digest

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from sparring_controller.small_world import (
     AnswerKind,
     Question,

@@ -3,10 +3,9 @@
 import logging
 import sys
 
+from sparring_controller.settings import read_settings
 from sparring_shared.errors import InvalidInput
 from sparring_shared.http import fail, serve
-
-from sparring_controller.settings import read_settings
 
 
 def main() -> int:

@@ -9,9 +9,6 @@ from fastapi import APIRouter, Depends, FastAPI, Header
 from fastapi.concurrency import run_in_threadpool
 from fastapi.requests import HTTPConnection
 from fastapi.responses import StreamingResponse
-from sparring_shared.http import create_service
-from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundsRequest, RoundStatus, RunList, RunStatus
 
 from sparring_controller.clients import Services
 from sparring_controller.controller import Controller
@@ -20,6 +17,9 @@ from sparring_controller.reconciler import Reconciler
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
 from sparring_controller.store.replies import Request
+from sparring_shared.http import create_service
+from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.controller import RoundsAccepted, RoundsRequest, RoundStatus, RunList, RunStatus
 
 _EVENT_SECONDS = 1.0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.places import within

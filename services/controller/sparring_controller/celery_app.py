@@ -8,10 +8,9 @@ import logging
 from functools import cache
 from typing import Any
 
+from sparring_controller.settings import read_settings
 from sparring_shared.errors import InvalidInput
 from sparring_shared.http import fail
-
-from sparring_controller.settings import read_settings
 
 try:
     _settings = read_settings()

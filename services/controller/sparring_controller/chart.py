@@ -10,9 +10,9 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from sparring_shared.artifacts import replacing
 
 from sparring_controller.stages.round_report import RoundReport
+from sparring_shared.artifacts import replacing
 
 
 def draw_chart(path: Path, runs: Mapping[str, Sequence[RoundReport]]) -> None:

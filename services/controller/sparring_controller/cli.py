@@ -11,18 +11,19 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from sparring_controller import foreground
+from sparring_controller.demo import DemoOptions, play_demo
+from sparring_controller.local_services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
+from sparring_controller.prompts import require_prompt_file
+from sparring_controller.report import over_optimisation, rich_table, round_reports
+from sparring_controller.runs_client import RunsClient, find_controller
+from sparring_controller.watching import watch as watch_run
 from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable
 from sparring_shared.http import fail
 from sparring_shared.places import RunPlaces
 from sparring_shared.run_config import read_run_config
 from sparring_shared.wire.controller import RunStatus
-
-from sparring_controller import foreground
-from sparring_controller.demo import DemoOptions, play_demo
-from sparring_controller.local_services import DEMO_JUDGE, DEMO_POLICY, LocalServices
-from sparring_controller.report import over_optimisation, rich_table, round_reports
-from sparring_controller.runs_client import RunsClient, find_controller
-from sparring_controller.watching import watch as watch_run
 
 app = typer.Typer(
     help="Align language models by self-play: rounds of generate, judge, select, train, evaluate.",
@@ -113,6 +114,8 @@ def run(
 ) -> None:
     """Play all rounds of a run config; starts the services for the duration where none are running."""
     wanted = read_run_config(config)
+    require_model(wanted.policy.model, "policy.model")
+    require_prompt_file(wanted.prompts)
     with _controller(runs_dir, wanted.policy.model, judge, free_ports, detach) as (client, console, ours):
         status = client.create(wanted)
         client.play(status.run_id, wanted.rounds)

@@ -8,19 +8,13 @@ from pathlib import Path
 from secrets import token_hex
 
 import tomli_w
-from sparring_shared.artifacts import replacing
-from sparring_shared.errors import Conflict, NotFound, SparringError
-from sparring_shared.places import RunPlaces
-from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
-from sparring_shared.wire.trainer import CheckpointRef
 
 from sparring_controller.base_model import base_checkpoint
 from sparring_controller.clients import Services
 from sparring_controller.doorbell import Doorbell
 from sparring_controller.draws import round_prompts
 from sparring_controller.progress import advance
-from sparring_controller.prompts import load_prompts
+from sparring_controller.prompts import is_file_source, load_prompts
 from sparring_controller.records import RunRow, RunSnapshot
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.stages.train import job_id
@@ -28,6 +22,12 @@ from sparring_controller.status import completed_rounds, round_status, run_state
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.replies import Request
+from sparring_shared.artifacts import replacing
+from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringError
+from sparring_shared.places import RunPlaces, within
+from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,17 @@ class Controller:
             return runs.snapshot(connection, run_id)
 
     def _checked_base(self, config: RunConfig) -> CheckpointRef:
+        self._check_source(config.prompts.source)
         round_prompts(load_prompts(config.prompts).training, config.seed, 1, config.prompts.per_round)
         return base_checkpoint(config.policy, self.settings.checkpoint_roots)
+
+    def _check_source(self, source: str) -> None:
+        try:
+            if is_file_source(source):
+                within(source, self.settings.prompt_file_roots)
+        except InvalidInput as error:
+            message = f"prompts.source: {error.message} Set SPARRING_PROMPT_ROOTS to allow another folder."
+            raise InvalidInput(message) from None
 
 
 def _revived(connection: Connection, run_id: str) -> RunRow:

@@ -9,18 +9,19 @@ from pathlib import Path
 from uuid import uuid4
 
 from rich.console import Console
+
+from sparring_controller import foreground, small_world
+from sparring_controller.demo_report import DemoReport, DemoRun, example_of, example_table, write_report
+from sparring_controller.local_services import DEMO_JUDGE, LocalServices
+from sparring_controller.prompts import require_prompt_file
+from sparring_controller.report import over_optimisation, rich_table, round_reports
+from sparring_controller.runs_client import RunsClient
+from sparring_controller.watching import watch
 from sparring_shared.artifacts import replacing, write_json
 from sparring_shared.errors import Broken, Conflict, InvalidInput
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig, read_run_config
 from sparring_shared.wire.controller import RunStatus
-
-from sparring_controller import foreground, small_world
-from sparring_controller.demo_report import DemoReport, DemoRun, example_of, write_report
-from sparring_controller.local_services import DEMO_JUDGE, LocalServices
-from sparring_controller.report import over_optimisation, rich_table, round_reports
-from sparring_controller.runs_client import RunsClient
-from sparring_controller.watching import watch
 
 RUNS = ("sppo", "inpo")
 _PROMPTS = 2600
@@ -42,6 +43,7 @@ def play_demo(options: DemoOptions, console: Console) -> None:
     configs = {name: demo_config(name, options) for name in RUNS}
     if options.prompts is None:
         write_prompts(prompts_file(options.folder))
+    require_prompt_file(configs["sppo"].prompts)
     judge = options.judge or DEMO_JUDGE
     local = LocalServices(options.folder)
     with foreground.services(local, console, configs["sppo"].policy.model, judge, free_ports=True) as endpoints:
@@ -55,6 +57,7 @@ def play_demo(options: DemoOptions, console: Console) -> None:
         name: DemoRun(run_id=run.run_id, config=run.config, rounds=tuple(round_reports(run))) for name, run in played.items()
     }
     example = example_of(options.folder, played["sppo"])
+    console.print(example_table(example))
     paths = write_report(options.folder, DemoReport(runs=runs, example=example, seconds=time.monotonic() - began))
     _state(options.folder).unlink(missing_ok=True)
     console.print(f"Written: {', '.join(map(str, paths))}", soft_wrap=True, highlight=False)

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+from rich.table import Table
+from rich.text import Text
+
+from sparring_controller.report import markdown_table, over_optimisation
+from sparring_controller.stages.round_report import RoundReport
 from sparring_shared.artifacts import read_records, replacing, write_json
 from sparring_shared.places import RunPlaces
 from sparring_shared.preference import win_rates
 from sparring_shared.records import CandidateSet, Message, PreferenceMatrix, Record
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RunStatus
-
-from sparring_controller.report import markdown_table, over_optimisation
-from sparring_controller.stages.round_report import RoundReport
 
 
 class DemoRun(Record):
@@ -106,6 +108,16 @@ def _example(example: Example) -> str:
     prompt = "\n".join(f"> {message.content}" for message in example.prompt)
     answers = "\n".join(f"| {answer.win_rate:.3f} | {_cell(answer.text)} |" for answer in example.answers)
     return f"{prompt}\n\n| win rate | answer |\n| ---: | --- |\n{answers}"
+
+
+def example_table(example: Example) -> Table:
+    """The example for a terminal."""
+    prompt = " / ".join(message.content for message in example.prompt)
+    table = Table("win rate", f"answer of the base to: {prompt}", title="One prompt of round 1", title_justify="left")
+    table.columns[0].justify = "right"
+    for answer in example.answers:
+        table.add_row(f"{answer.win_rate:.3f}", Text(answer.text))
+    return table
 
 
 def _cell(text: str) -> str:

@@ -5,10 +5,10 @@ from typing import Final
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sparring_shared.errors import Unavailable
-from sparring_shared.wire.controller import StageName
 
 from sparring_controller.planner import QUEUES
+from sparring_shared.errors import Unavailable
+from sparring_shared.wire.controller import StageName
 
 TASK: Final = "sparring.run_stage"
 

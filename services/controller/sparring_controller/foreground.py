@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
-from sparring_shared.errors import Broken
 
 from sparring_controller.local_services import Awaited, Endpoints, LocalServices
+from sparring_shared.errors import Broken
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import httpx
 from pydantic import ValidationError
+
+from sparring_controller.processes import Processes
+from sparring_controller.programs import Program
+from sparring_controller.redis_server import redis_program, require_redis
 from sparring_shared.artifacts import write_json
 from sparring_shared.errors import Broken, Conflict, ErrorBody, InvalidInput
 from sparring_shared.http import port_is_free
 from sparring_shared.records import Record
 from sparring_shared.settings import FolderSettings
-
-from sparring_controller.processes import Processes
-from sparring_controller.programs import Program
-from sparring_controller.redis_server import redis_program, require_redis
 
 SERVICES = {"controller": 8000, "generator": 8001, "judge": 8002, "trainer": 8003}
 WORKERS = {"rounds": "rounds,train", "generate": "generate,evaluate", "judge": "judge"}
@@ -120,7 +120,7 @@ class LocalServices:
 
 
 def require_model(model: str, option: str) -> None:
-    """Raises InvalidInput, naming the option to change, for a folder that is missing or holds no model.
+    """Raises InvalidInput, naming the option or config key to change, for a folder that is missing or holds no model.
 
     A hub id is looked up by the service that loads it.
     """
@@ -165,6 +165,8 @@ def _shared_environment(runs_dir: Path, model: str, judge: str) -> dict[str, str
         "SPARRING_RUNS_DIR": str(runs_dir),
         "SPARRING_TRAINER_DIR": os.environ.get("SPARRING_TRAINER_DIR", str(runs_dir / ".trainer")),
         "SPARRING_MODEL_ROOTS": ":".join(str(root.resolve()) for root in roots),
+        # The API serves whoever gave the command, on this machine: any file that they can read.
+        "SPARRING_PROMPT_ROOTS": os.environ.get("SPARRING_PROMPT_ROOTS", "/"),
         "SPARRING_GENERATOR_MODEL": model,
         "SPARRING_JUDGE_MODEL": judge,
         # Celery's warm shutdown on SIGTERM would wait for a stage of any length.

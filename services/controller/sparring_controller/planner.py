@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparring_shared.wire.controller import StageName
-
 from sparring_controller.records import RunRow, RunSnapshot, StageRow
 from sparring_controller.results import PromptsResult, SelectResult
+from sparring_shared.wire.controller import StageName
 
 QUEUES: dict[StageName, str] = {
     "prompts": "rounds",

@@ -20,12 +20,12 @@ from xmlrpc.client import ServerProxy
 
 import psutil
 from pydantic import ValidationError
-from sparring_shared.artifacts import write_json
-from sparring_shared.errors import Broken, Conflict
-from sparring_shared.records import Record
 from supervisor.xmlrpc import SupervisorTransport
 
 from sparring_controller.programs import Program, supervisor_config
+from sparring_shared.artifacts import write_json
+from sparring_shared.errors import Broken, Conflict
+from sparring_shared.records import Record
 
 MARK = "SPARRING_PROCESSES"
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)

@@ -2,6 +2,7 @@
 
 import configparser
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def supervisor_config(socket: Path, programs: Sequence[Program]) -> configparser
             # The main process ends its own children; what is left of the group when time is up is killed with it.
             "killasgroup": "true",
         }
+    config["eventlistener:stragglers"] = {
+        "command": _escaped(shlex.join((sys.executable, "-m", "sparring_controller.stragglers"))),
+        "events": "PROCESS_STATE_EXITED",
+        "stderr_logfile": "logs/stragglers.log",
+        "startsecs": "0",
+        "priority": "5",
+    }
     # One group is ended at once, groups one after another.
     config["group:services"] = {"programs": ",".join(p.name for p in programs if not p.last), "priority": "20"}
     if any(program.last for program in programs):

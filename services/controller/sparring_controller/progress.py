@@ -3,14 +3,13 @@
 import logging
 import time
 
-from sparring_shared.errors import Unavailable
-from sparring_shared.wire.controller import StageName
-
 from sparring_controller.doorbell import Doorbell
 from sparring_controller.planner import CreateStage, FailRun, overdue, plan
 from sparring_controller.records import RunSnapshot, StageRow
 from sparring_controller.store import runs, stages
 from sparring_controller.store.database import Database
+from sparring_shared.errors import Unavailable
+from sparring_shared.wire.controller import StageName
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Prompt
 from sparring_shared.run_config import PromptsConfig
@@ -24,6 +25,11 @@ _HASH_DIGITS = 16
 
 Row = tuple[str, Any]
 """Where a prompt stands, for errors, and what its column holds: `("line 7 of prompts.jsonl", "What is zinc?")`."""
+
+
+def is_file_source(source: str) -> bool:
+    """Whether a source is a file, by its ending; else it is a dataset id."""
+    return source.endswith((*_JSON_LINES, ".parquet"))
 
 
 class PromptSplit(NamedTuple):
@@ -62,6 +68,12 @@ def load_prompts(config: PromptsConfig) -> PromptSplit:
     return PromptSplit(training, heldout, rows - len(ordered))
 
 
+def require_prompt_file(config: PromptsConfig) -> None:
+    """Raises InvalidInput for a prompt file that cannot be played; a dataset is looked at when the run is made."""
+    if is_file_source(config.source) or Path(config.source).exists():
+        load_prompts(config)
+
+
 def prompt_of(messages: tuple[Message, ...]) -> Prompt:
     """The prompt with its id: the first 16 hex digits of the SHA-256 of its messages as canonical JSON."""
     canonical = json.dumps([message.model_dump() for message in messages], sort_keys=True, separators=(",", ":"))
@@ -93,7 +105,7 @@ def _prompt(place: str, value: Any) -> Prompt:
 
 def _rows(config: PromptsConfig) -> Iterator[Row]:
     path = Path(config.source)
-    if config.source.endswith((*_JSON_LINES, ".parquet")):
+    if is_file_source(config.source):
         if not path.is_file():
             raise InvalidInput(f"There is no prompt file at {path}; correct prompts.source.")
         return _parquet_rows(path, config.column) if path.suffix == ".parquet" else _json_rows(path, config.column)

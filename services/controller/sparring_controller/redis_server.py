@@ -5,9 +5,8 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from sparring_shared.errors import InvalidInput, Unavailable
-
 from sparring_controller.programs import Program
+from sparring_shared.errors import InvalidInput, Unavailable
 
 NAMES = ("redis-server", "valkey-server")
 

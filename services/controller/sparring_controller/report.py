@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from rich.table import Table
-from sparring_shared.wire.controller import RunStatus
 
 from sparring_controller.stages.round_report import CheckerReport, RoundReport
 from sparring_controller.statistics import Estimate
+from sparring_shared.wire.controller import RunStatus
 
 HEADER = (
     "round",

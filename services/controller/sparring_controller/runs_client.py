@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+from sparring_controller.local_services import SERVICES, LocalServices
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import SparringError
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RoundsAccepted, RoundsRequest, RunList, RunStatus
-
-from sparring_controller.local_services import SERVICES, LocalServices
 
 
 class RunsClient:

@@ -4,6 +4,7 @@ import math
 from enum import StrEnum
 
 import numpy as np
+
 from sparring_shared.preference import best_worst, cover, knockout, random_pair, scores, win_rates_against
 from sparring_shared.records import CandidateSet, Message, Pair, PreferenceMatrix
 from sparring_shared.run_config import RunConfig, SelectionConfig

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import SettingsConfigDict
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
 from sparring_shared.settings import FolderSettings

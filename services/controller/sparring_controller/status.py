@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sparring_shared.wire.controller import RoundStatus, RunState, RunStatus, StageName, StageStatus
-
 from sparring_controller.records import RunSnapshot, StageRow
 from sparring_controller.results import EvaluateResult, PromptsResult
+from sparring_shared.wire.controller import RoundStatus, RunState, RunStatus, StageName, StageStatus
 
 STAGE_ORDER: tuple[StageName, ...] = ("prompts", "generate", "judge", "select", "train", "evaluate")
 _SHARDED: tuple[StageName, ...] = ("generate", "judge", "select")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from sparring_shared.errors import Unavailable
-from sparring_shared.wire.controller import RoundStatus, RunStatus, StageStatus
 
 from sparring_controller.report import rich_table, round_reports
 from sparring_controller.runs_client import RunsClient
+from sparring_shared.errors import Unavailable
+from sparring_shared.wire.controller import RoundStatus, RunStatus, StageStatus
 
 _POLL_SECONDS = 1.0
 _SILENCE_SECONDS = 60.0

@@ -6,8 +6,6 @@ import socket
 import time
 from typing import Any
 
-from sparring_shared.errors import InvalidInput, SparringError, Unavailable
-
 from sparring_controller.clients import Services
 from sparring_controller.doorbell import Doorbell
 from sparring_controller.lease import Fenced, Lease
@@ -17,6 +15,7 @@ from sparring_controller.settings import ControllerSettings
 from sparring_controller.stages import STAGES, Done, Later, Work
 from sparring_controller.store import runs, stages
 from sparring_controller.store.database import Database
+from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,6 @@ from uuid import uuid4
 
 import torch
 import uvloop
-from sparring_shared.errors import Broken, InvalidInput
-from sparring_shared.settings import FolderSettings
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.engine.protocol import EngineClient
@@ -27,6 +25,8 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 from sparring_generator.policy import Base, ServedPolicy
 from sparring_generator.routes import attach_policy
 from sparring_generator.settings import GeneratorSettings, vllm_arguments, without_gpu
+from sparring_shared.errors import Broken, InvalidInput
+from sparring_shared.settings import FolderSettings
 
 _CPU_BATCHED_TOKENS = 4096
 

@@ -8,9 +8,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig
+
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 from sparring_shared.records import Record
-from transformers import AutoConfig
 
 # How a checkpoint was written or is trained, not what it computes; vLLM keeps the special tokens it was started with.
 _NOT_COMPUTED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache"}

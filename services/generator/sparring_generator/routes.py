@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+
+from sparring_generator.policy import ServedPolicy
 from sparring_shared.errors import SparringError, Unavailable
 from sparring_shared.http import ERRORS, error_answer, invalid_request
 from sparring_shared.wire.generator import PolicyLoad, PolicyStatus
-
-from sparring_generator.policy import ServedPolicy
 
 
 class _HouseRoute(APIRoute):

@@ -1,12 +1,12 @@
 """Stands before vLLM's routes: no sample while weights change, none from another policy than the one asked for."""
 
-from sparring_shared.errors import PolicyMismatch, SparringError, Unavailable
-from sparring_shared.http import error_answer
-from sparring_shared.wire.generator import POLICY_HEADER
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparring_generator.policy import ServedPolicy
+from sparring_shared.errors import PolicyMismatch, SparringError, Unavailable
+from sparring_shared.http import error_answer
+from sparring_shared.wire.generator import POLICY_HEADER
 
 _NO_SAMPLES = ("/v1/policy/sleep", "/v1/policy/wake", "/tokenize", "/detokenize", "/ping", "/inference/v1/abort_requests")
 

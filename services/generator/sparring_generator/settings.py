@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
 

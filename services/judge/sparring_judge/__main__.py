@@ -7,12 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from sparring_shared.errors import SparringError
-from sparring_shared.http import fail, serve
-
 from sparring_judge.background import BackgroundJudge
 from sparring_judge.engine import Judge, Limits
 from sparring_judge.settings import JudgeSettings
+from sparring_shared.errors import SparringError
+from sparring_shared.http import fail, serve
 
 
 def loader(settings: JudgeSettings) -> Callable[[], Judge]:

@@ -3,11 +3,11 @@
 from typing import Literal
 
 import numpy as np
+
+from sparring_judge.engine import Judgement
 from sparring_shared.errors import ErrorDescription, SparringError
 from sparring_shared.preference import Floats, official_probs, pairwise_probs, scores, sigmoid, win_rates
 from sparring_shared.wire.judge import CompareResult, ItemError, RankResult
-
-from sparring_judge.engine import Judgement
 
 Estimator = Literal["pairwise", "official"]
 _SAME_SCORE = 1e-9

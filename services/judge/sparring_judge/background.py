@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from anyio import CapacityLimiter, to_thread
-from sparring_shared.errors import Broken, SparringError, Unavailable
 
 from sparring_judge.engine import Judge, Judgement, Task
+from sparring_shared.errors import Broken, SparringError, Unavailable
 
 _WARM_UP = Task("Which is ready?", ("This one.", "The other."), ((0, 1), (1, 0)))
 _log = logging.getLogger(__name__)

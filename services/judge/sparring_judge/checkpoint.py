@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from sparring_judge.engine import Limits
+from sparring_judge.hub import hub_folder
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import CheckpointMismatch
 from sparring_shared.records import JudgeRef
 from sparring_shared.run_config import explain
-
-from sparring_judge.engine import Limits
-from sparring_judge.hub import hub_folder
 
 _TOKENIZERS = ("tokenizer.json", "spm.model")
 _SMALL = ("config.json", *_TOKENIZERS)

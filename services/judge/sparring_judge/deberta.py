@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from sparring_shared.errors import CheckpointMismatch, InvalidInput
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sparring_judge.buckets import relative_index
 from sparring_judge.checkpoint import EncoderConfig
 from sparring_judge.passes import Pass, equal_length_groups
+from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 GROUP_TOKENS = 2048
 """Tokens computed at once: more fills a CPU core no better and costs memory."""

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from sparring_judge.conversation import prompt_text
 from sparring_shared.errors import InvalidInput, SparringError
 from sparring_shared.preference import Floats
 from sparring_shared.records import JudgeRef
 from sparring_shared.wire.judge import RankItem
-
-from sparring_judge.conversation import prompt_text
 
 Game: TypeAlias = tuple[int, int]
 """(i, j): candidate i is shown first, candidate j second."""

@@ -4,10 +4,10 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from sparring_shared.errors import SparringError
-from sparring_shared.records import JudgeRef
 
 from sparring_judge.engine import Judgement, Limits, Task
+from sparring_shared.errors import SparringError
+from sparring_shared.records import JudgeRef
 
 _POSITION_BIAS = 0.25
 

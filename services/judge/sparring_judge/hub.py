@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
 from sparring_shared.errors import NotFound
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from sparring_shared.errors import Broken, CheckpointMismatch, SparringError
-from sparring_shared.records import JudgeRef
 
 from sparring_judge.checkpoint import JudgeFiles, find_judge
 from sparring_judge.engine import Game, Judgement, Limits, Task
 from sparring_judge.passes import Pass, TokenisedTask, cut, distinct_games, lay_out
 from sparring_judge.settings import JudgeSettings
 from sparring_judge.tokens import JudgeTokenizer, load_tokenizer
+from sparring_shared.errors import Broken, CheckpointMismatch, SparringError
+from sparring_shared.records import JudgeRef
 
 
 class Network(Protocol):

@@ -4,6 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+
+from sparring_judge import metrics
+from sparring_judge.answers import compare_result, item_error, rank_result
+from sparring_judge.background import BackgroundJudge
+from sparring_judge.engine import Judgement, Task, new_task
+from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import InvalidInput, SparringError
 from sparring_shared.http import create_service
 from sparring_shared.wire.judge import (
@@ -15,12 +21,6 @@ from sparring_shared.wire.judge import (
     RankRequest,
     RankResponse,
 )
-
-from sparring_judge import metrics
-from sparring_judge.answers import compare_result, item_error, rank_result
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engine import Judgement, Task, new_task
-from sparring_judge.settings import JudgeSettings
 
 
 async def judge_items(judge: BackgroundJudge, items: Sequence[RankItem]) -> list[Judgement | SparringError]:

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sparring_shared.errors import CheckpointMismatch, InvalidInput
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from sparring_judge.passes import Ids, SpecialIds
 from sparring_judge.sentencepiece_file import PieceKind, read_sentencepiece
+from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 TAGS = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")
 """In the order in which llm-blender adds them to the backbone's tokenizer."""

@@ -3,10 +3,10 @@
 import sys
 
 from pydantic import ValidationError
+
 from sparring_shared.http import fail
 from sparring_shared.run_config import explain
 from sparring_shared.settings import FolderSettings
-
 from sparring_trainer.settings import TrainerSettings
 
 
@@ -17,7 +17,6 @@ def main() -> int:
     except ValidationError as error:
         return fail(f"a setting SPARRING_TRAINER_* does not fit: {explain(error.errors())}")
     from sparring_shared.http import serve
-
     from sparring_trainer.app import create_app
 
     return serve(create_app(settings, folders), "trainer", settings.host, settings.port)

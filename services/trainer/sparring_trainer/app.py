@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Response
+
 from sparring_shared.http import create_service
 from sparring_shared.settings import FolderSettings
 from sparring_shared.wire.trainer import JobRequest, JobStatus
-
 from sparring_trainer.jobs import Jobs
 from sparring_trainer.settings import TrainerSettings
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pydantic import ValidationError
+
 from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.artifacts import MANIFEST, read_records, weights_digest
 from sparring_shared.errors import InvalidInput
@@ -10,7 +11,6 @@ from sparring_shared.places import within
 from sparring_shared.records import Pair
 from sparring_shared.settings import FolderSettings
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
-
 from sparring_trainer.job_folder import PROVENANCE, Provenance
 
 

@@ -12,9 +12,9 @@ import traceback
 from pathlib import Path
 
 import psutil
+
 from sparring_shared.errors import SparringError
 from sparring_shared.http import fail
-
 from sparring_trainer.job_folder import JobFolder
 from sparring_trainer.settings import TrainerSettings
 

@@ -9,7 +9,6 @@ from threading import RLock
 from sparring_shared.errors import Conflict, NotFound
 from sparring_shared.settings import FolderSettings
 from sparring_shared.wire.trainer import JobRequest, JobState, JobStatus
-
 from sparring_trainer import processes
 from sparring_trainer.checks import check_data, check_paths, published
 from sparring_trainer.job_folder import JobFolder

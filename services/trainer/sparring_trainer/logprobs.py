@@ -10,10 +10,11 @@ from types import MethodType
 from typing import Any
 
 import torch
-from sparring_shared.errors import InvalidInput
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+
+from sparring_shared.errors import InvalidInput
 
 CHUNK = 1024
 """Answer tokens whose logits are in memory at once."""

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from sparring_shared.algorithms import Algorithm
-from sparring_shared.run_config import TrainingConfig
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from sparring_shared.algorithms import Algorithm
+from sparring_shared.run_config import TrainingConfig
 from sparring_trainer.batches import MicroBatch, Steps, micro_batches, rows
 from sparring_trainer.examples import Example
 from sparring_trainer.objectives import PAIR_METRICS, measure

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message
 from sparring_shared.wire.trainer import CheckpointRef
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-
 from sparring_trainer.examples import PromptEncoder
 from sparring_trainer.logprobs import bind_scoring
 

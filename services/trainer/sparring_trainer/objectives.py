@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+
 from sparring_shared.algorithms import (
     Algorithm,
     DpoConfig,
@@ -14,8 +16,6 @@ from sparring_shared.algorithms import (
     RebelConfig,
     SppoConfig,
 )
-from torch import Tensor
-
 from sparring_trainer import losses
 from sparring_trainer.batches import MicroBatch
 

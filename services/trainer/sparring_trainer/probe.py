@@ -7,12 +7,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from sparring_shared.errors import SparringError
 from sparring_shared.http import fail
 from sparring_shared.probe import Probe, write_probe
 from sparring_shared.records import Message
-from transformers import PreTrainedModel
-
 from sparring_trainer.logprobs import full_logprobs
 from sparring_trainer.models import load_model, load_tokenizer, prompt_encoder
 

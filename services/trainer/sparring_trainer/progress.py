@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from sparring_shared.artifacts import replacing, write_json
 from sparring_shared.wire.trainer import CheckpointRef, JobStatus
-
 from sparring_trainer.job_folder import JobFolder
 
 _PAIRS = "pairs"

@@ -6,7 +6,6 @@ from itertools import pairwise
 from sparring_shared.algorithms import Algorithm, GpoConfig, SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Pair
-
 from sparring_trainer.losses import similarity_gate
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.utils.logging import disable_progress_bar
+
 from sparring_shared.algorithms import MnpoConfig
 from sparring_shared.artifacts import publish_checkpoint, read_records, replacing, write_json
 from sparring_shared.errors import Broken
 from sparring_shared.probe import write_probe
 from sparring_shared.records import Pair
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
-from transformers import PreTrainedModel, TrainingArguments
-from transformers.utils.logging import disable_progress_bar
-
 from sparring_trainer.batches import Anchors, Steps, plan_steps
 from sparring_trainer.examples import Example, sampler_gap, to_example
 from sparring_trainer.job_folder import PROVENANCE, JobFolder, Provenance

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+
 from sparring_shared.artifacts import publish_checkpoint
 from sparring_shared.errors import Conflict, NotFound, PolicyMismatch, SparringError
 from sparring_shared.http import error_answer

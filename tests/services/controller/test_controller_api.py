@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from fastapi.testclient import TestClient
+
 from sparring_controller.api import create_app
 from sparring_controller.settings import ControllerSettings
 
@@ -123,6 +124,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(client: TestClient, config
         ),
         (bad(config, "prompts", source=str(tmp_path / "empty.jsonl")), "empty.jsonl"),
         (bad(config, "prompts", per_round=500), "prompts.per_round is 500, but the source has"),
+        (bad(config, "prompts", source="/etc/secret.jsonl"), "Set SPARRING_PROMPT_ROOTS to allow another folder."),
         (bad(config, "policy", model="./no/such/folder"), "policy.model: there is no folder ./no/such/folder"),
         (bad(config, "policy", model=str(tmp_path / "elsewhere")), "Set SPARRING_MODEL_ROOTS to allow another folder."),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from below import Below
+
 from sparring_controller.clients import GeneratorClient, Services
 from sparring_controller.controller import Controller
 from sparring_controller.records import StageRow

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from generator_server import Checkpoints, Server
 from random_llama import END, Checkpoint, answer_logprob
+
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
 

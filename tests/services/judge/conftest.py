@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from small_judge import loaded_client, wait_until_ready, write_small_judge
+
 from sparring_judge.settings import JudgeSettings
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from fastapi.testclient import TestClient
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import DebertaV2Config, DebertaV2Model
+
 from sparring_judge.background import BackgroundJudge
 from sparring_judge.pairrm import load_pairrm
 from sparring_judge.service import create_app
 from sparring_judge.settings import JudgeSettings
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import DebertaV2Config, DebertaV2Model
 
 WORDS = ["zinc", "is", "a", "metal", "what", "gold", "the", "answer", "yes", "no"]
 TAGS = ("<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>")

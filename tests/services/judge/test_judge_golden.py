@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from judge_golden import LAYOUTS, golden_group, golden_layout
+
 from sparring_judge.engine import Judgement, Task, games
 from sparring_judge.pairrm import PairRmJudge, load_pairrm
 from sparring_judge.settings import JudgeSettings

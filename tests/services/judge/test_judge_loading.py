@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from small_judge import TAGS, small_tokenizer
+
 from sparring_judge.engine import Judgement, Task, games
 from sparring_judge.pairrm import load_pairrm
 from sparring_judge.settings import JudgeSettings

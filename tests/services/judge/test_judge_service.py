@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from judge_golden import golden_group, golden_layout
 from small_judge import loaded_client, wait_until_ready
+
 from sparring_judge.background import BackgroundJudge
 from sparring_judge.engine import Judge, Limits
 from sparring_judge.fake import FakeJudge

@@ -2,8 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
-from sparring_trainer.app import create_app
 from trainer_world import Service, World, make_world
+
+from sparring_trainer.app import create_app
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from trainer_world import Service, World
+
 from sparring_shared.artifacts import write_records
 from sparring_shared.records import Pair
-from trainer_world import Service, World
 
 
 def refusal(service: Service, world: World, output: str = "bad", **changed: object) -> str:

@@ -12,11 +12,12 @@ import psutil
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from trainer_world import Service, World, save_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from sparring_shared.artifacts import damaged_files, weights_digest
 from sparring_shared.probe import max_difference, read_probe
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
-from trainer_world import Service, World, save_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def put(client: TestClient, job_id: str, request: JobRequest) -> tuple[int, JobStatus]:

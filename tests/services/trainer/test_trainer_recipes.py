@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from trainer_world import World, save_model
+
 from sparring_shared.algorithms import (
     Algorithm,
     GpoConfig,
@@ -21,7 +23,6 @@ from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
 from sparring_trainer.checks import check_data
 from sparring_trainer.job_folder import JobFolder
 from sparring_trainer.training import train
-from trainer_world import World, save_model
 
 RECIPES = {path.stem: read_run_config(path) for path in sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))}
 TINY = {"batch_size": 6, "micro_batch_tokens": 240, "max_length": 64, "max_prompt_length": 32, "learning_rate": 1e-3}

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from fastapi.testclient import TestClient
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
 from sparring_shared.artifacts import weights_digest, write_records
 from sparring_shared.records import Message, Pair
 from sparring_shared.settings import FolderSettings
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 from sparring_trainer.settings import TrainerSettings
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 CHAT_TEMPLATE = (
     "<s>{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}</s>{% endfor %}"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from reports import BASE, FIRST, report
+
 from sparring_controller.chart import draw_chart
 
 

@@ -10,7 +10,7 @@ import pytest
 CONFIG = """
 name = "{name}"
 [policy]
-model = "models/none"
+model = "{model}"
 [prompts]
 source = "{source}"
 [sampling]
@@ -35,7 +35,7 @@ def sparring(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 def config(folder: Path, **values: object) -> str:
     path = folder / "run.toml"
-    path.write_text(CONFIG.format(**{"name": "a", "source": "prompts.jsonl", "k": 5} | values))
+    path.write_text(CONFIG.format(**{"name": "a", "model": "models/none", "source": "prompts.jsonl", "k": 5} | values))
     return str(path)
 
 
@@ -59,7 +59,7 @@ def test_a_config_that_does_not_fit(tmp_path: Path) -> None:
     path = config(tmp_path, k=1)
     said = f"sparring: {path}: sampling.k: Input should be greater than or equal to 2 (it is 1).\n"
     assert sparring(tmp_path, "run", path) == (2, "", said)
-    (tmp_path / "run.toml").write_text(CONFIG.format(name="a", source="p.jsonl", k=5) + "temprature = 1\n")
+    (tmp_path / "run.toml").write_text(CONFIG.format(name="a", model="m", source="p.jsonl", k=5) + "temprature = 1\n")
     said = f"sparring: {path}: sampling.temprature: no such key; remove it or correct its name.\n"
     assert sparring(tmp_path, "run", path) == (2, "", said)
 
@@ -69,8 +69,15 @@ def test_a_missing_model_of_a_config(tmp_path: Path) -> None:
     assert sparring(tmp_path, "run", config(tmp_path)) == (
         2,
         "",
-        "sparring: There is no model at models/none; correct --model.\n",
+        "sparring: There is no model at models/none; correct policy.model.\n",
     )
+
+
+def test_a_prompt_file_is_looked_at_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "What is zinc?"}\nzinc\n')
+    path = config(tmp_path, model="some/hub-model")
+    said = "sparring: Line 2 of prompts.jsonl is not JSON; correct or remove it.\n"
+    assert sparring(tmp_path, "run", path) == (2, "", said)
 
 
 def test_down_where_nothing_runs(tmp_path: Path) -> None:

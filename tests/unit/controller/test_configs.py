@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sparring_shared.algorithms import MnpoConfig, against
 from sparring_shared.run_config import InpoConfig, SppoConfig, read_run_config
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from reports import BASE, FIRST
+
 from sparring_controller.demo import DemoOptions, demo_config, prompts_file, write_prompts
 from sparring_controller.demo_report import DemoReport, DemoRun, Example, ExampleAnswer, example_of, markdown, write_report
 from sparring_controller.prompts import load_prompts

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sparring_controller import local_services
 from sparring_controller.local_services import Awaited, Endpoints, LocalServices, require_model
 from sparring_controller.programs import Program

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from rows import RESULTS, file, snapshot, stage
+
 from sparring_controller.planner import CreateStage, FailRun, overdue, plan
 from sparring_controller.records import RunSnapshot, StageRow
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from sparring_controller.prompts import is_heldout, load_prompts, prompt_of
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Prompt

@@ -4,6 +4,7 @@ import io
 
 from reports import BASE, FIRST, SECOND, report
 from rich.console import Console
+
 from sparring_controller.report import markdown_table, over_optimisation, rich_table
 
 TABLE = (

@@ -2,6 +2,7 @@ import math
 from typing import Any
 
 import pytest
+
 from sparring_controller.draws import round_prompts, seed_of, shards
 from sparring_controller.selection import NoPair, choose, pairs_of
 from sparring_controller.statistics import Estimate, estimate, win

@@ -1,4 +1,5 @@
 from rows import snapshot, stage
+
 from sparring_controller.status import eta_seconds, round_status, run_state, run_status
 
 BEGUN = (

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from rows import run
+
 from sparring_controller.lease import Fenced, Lease
 from sparring_controller.records import StageRow
 from sparring_controller.store import replies, runs, stages

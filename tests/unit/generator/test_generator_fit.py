@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from small_checkpoint import SHAPES, write_checkpoint
+
 from sparring_generator.fit import check_fit, read_shape
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from fake_engine import FakeEngine
 from small_checkpoint import write_checkpoint
+
 from sparring_generator.policy import ServedPolicy, read_base
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import Broken, Conflict, InvalidInput

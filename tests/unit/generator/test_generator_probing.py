@@ -3,6 +3,7 @@ import math
 
 import pytest
 from fake_engine import FakeEngine
+
 from sparring_generator.probing import Prober
 from sparring_shared.errors import Broken, InvalidInput
 from sparring_shared.probe import Probe

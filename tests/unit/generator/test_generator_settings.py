@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from sparring_generator.settings import GeneratorSettings, vllm_arguments, vllm_environment
 
 

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from sparring_judge.answers import compare_result, competition_ranks, rank_result
 from sparring_judge.engine import Judgement, games
 from sparring_shared.errors import InvalidInput

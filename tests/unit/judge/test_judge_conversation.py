@@ -1,4 +1,5 @@
 import pytest
+
 from sparring_judge.conversation import prompt_text
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message

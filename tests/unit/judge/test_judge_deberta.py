@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import DebertaV2Config, DebertaV2Model
+from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
+
 from sparring_judge.buckets import relative_buckets
 from sparring_judge.checkpoint import EncoderConfig
 from sparring_judge.deberta import PairRmNetwork, build_network
 from sparring_judge.passes import Pass
 from sparring_shared.errors import CheckpointMismatch
-from transformers import DebertaV2Config, DebertaV2Model
-from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 50,

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
+
 from sparring_judge.passes import SpecialIds
 from sparring_judge.sentencepiece_file import PieceKind, read_sentencepiece
 from sparring_judge.tokens import JudgeTokenizer, load_tokenizer

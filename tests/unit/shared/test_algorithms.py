@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+
 from sparring_shared.algorithms import (
     Algorithm,
     DpoConfig,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sparring_shared.artifacts import (
     damaged_files,
     publish_checkpoint,

@@ -5,6 +5,7 @@ import socket
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import Conflict, PolicyMismatch, Unavailable
 from sparring_shared.http import create_service, port_is_free

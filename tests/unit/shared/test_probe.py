@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.probe import PROBE, Probe, max_difference, read_probe, write_probe
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import InpoConfig, read_run_config
 

@@ -2,6 +2,7 @@ from itertools import chain
 
 import numpy as np
 import torch
+
 from sparring_trainer.batches import Anchors, Steps, micro_batches, plan_steps, share
 from sparring_trainer.examples import Example
 

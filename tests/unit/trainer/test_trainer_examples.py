@@ -1,4 +1,5 @@
 import pytest
+
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair, PolicyRef
 from sparring_trainer.examples import Example, sampler_gap, to_example, truncate

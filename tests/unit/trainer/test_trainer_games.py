@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
+from torch import Tensor
+
 from sparring_shared.preference import official_probs
 from sparring_trainer.games import closed_form, play, tabular
 from sparring_trainer.games.__main__ import main
@@ -14,7 +16,6 @@ from sparring_trainer.games.findings import half_distance, long_run, rate_bound,
 from sparring_trainer.games.matrices import GAMES, Game, check_game
 from sparring_trainer.games.tabular import Pairs
 from sparring_trainer.losses import mixture
-from torch import Tensor
 
 CYCLIC = [game for name, game in GAMES.items() if name != "bradley-terry"]
 CONTROL = GAMES["bradley-terry"]

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
 from sparring_trainer import job
 from sparring_trainer.job_folder import JobFolder, ProcessRef

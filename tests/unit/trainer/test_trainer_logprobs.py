@@ -2,9 +2,6 @@ from typing import Any
 
 import pytest
 import torch
-from sparring_shared.errors import InvalidInput
-from sparring_trainer import logprobs
-from sparring_trainer.logprobs import answer_logprobs, bind_scoring
 from torch import Tensor
 from transformers import (
     CohereConfig,
@@ -19,6 +16,10 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedModel,
 )
+
+from sparring_shared.errors import InvalidInput
+from sparring_trainer import logprobs
+from sparring_trainer.logprobs import answer_logprobs, bind_scoring
 
 SIZE: dict[str, Any] = {
     "vocab_size": 37,

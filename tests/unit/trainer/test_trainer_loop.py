@@ -4,6 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
 from sparring_shared.wire.trainer import JobStatus
 from sparring_trainer.batches import Anchors, Steps, plan_steps
@@ -12,8 +15,6 @@ from sparring_trainer.job_folder import JobFolder
 from sparring_trainer.logprobs import bind_scoring
 from sparring_trainer.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
 from sparring_trainer.progress import Progress
-from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 CONFIG = TrainingConfig(precision="fp32", batch_size=7, micro_batch_tokens=1, learning_rate=1e-3)
 

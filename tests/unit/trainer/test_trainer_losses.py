@@ -2,8 +2,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from sparring_trainer.losses import inpo_loss, inpo_margin, sppo_loss, sppo_pair_loss
 from torch import Tensor
+
+from sparring_trainer.losses import inpo_loss, inpo_margin, sppo_loss, sppo_pair_loss
 
 
 def of(*values: float) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
+
 from sparring_trainer.losses import (
     dpo_loss,
     forward_kl,
@@ -20,7 +22,6 @@ from sparring_trainer.losses import (
     sppo_loss,
     sppo_pair_loss,
 )
-from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

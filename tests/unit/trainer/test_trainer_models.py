@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.wire.trainer import CheckpointRef
 from sparring_trainer.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size
-from transformers import LlamaConfig, LlamaForCausalLM
 
 
 @pytest.fixture

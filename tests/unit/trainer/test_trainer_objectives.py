@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from sparring_shared.algorithms import (
     Algorithm,
     DpoConfig,

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import psutil
+
 from sparring_trainer.job_folder import ProcessRef
 from sparring_trainer.processes import command, environment, is_alive, last_words, stop
 from sparring_trainer.settings import TrainerSettings

@@ -1,4 +1,5 @@
 import pytest
+
 from sparring_shared.algorithms import DpoConfig, GpoConfig, SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair, PolicyRef

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
+
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import Broken, InvalidInput, PolicyMismatch, SparringError
 from sparring_shared.records import Candidate, Prompt, Record

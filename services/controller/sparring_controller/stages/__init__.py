@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from sparring_shared.wire.controller import StageName
-
 from sparring_controller.stages.evaluate import evaluate
 from sparring_controller.stages.generate import generate
 from sparring_controller.stages.judge import judge
@@ -11,6 +9,7 @@ from sparring_controller.stages.prompts import prompts
 from sparring_controller.stages.select import select
 from sparring_controller.stages.train import train
 from sparring_controller.stages.work import Done, Later, Work
+from sparring_shared.wire.controller import StageName
 
 STAGES: dict[StageName, Callable[[Work], Done | Later]] = {
     "prompts": prompts,

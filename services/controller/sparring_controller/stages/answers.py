@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from sparring_controller.clients.generator import PromptTooLong, Sampling
+from sparring_controller.stages.work import Work
 from sparring_shared.errors import PolicyMismatch
 from sparring_shared.records import Candidate, Prompt
 from sparring_shared.wire.trainer import CheckpointRef
-
-from sparring_controller.clients.generator import PromptTooLong, Sampling
-from sparring_controller.stages.work import Work
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sparring_shared.artifacts import read_records
-from sparring_shared.records import Answer, Prompt
-from sparring_shared.wire.judge import CompareItem, ItemError
-
 from sparring_controller.clients.generator import Sampling
 from sparring_controller.draws import seed_of
 from sparring_controller.prompts import load_prompts
@@ -15,6 +11,9 @@ from sparring_controller.stages.answers import sample_all
 from sparring_controller.stages.judge import ITEMS
 from sparring_controller.stages.round_report import round_report
 from sparring_controller.stages.work import Done, Work
+from sparring_shared.artifacts import read_records
+from sparring_shared.records import Answer, Prompt
+from sparring_shared.wire.judge import CompareItem, ItemError
 
 
 @dataclass

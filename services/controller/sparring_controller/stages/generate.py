@@ -1,13 +1,12 @@
 """Stage `generate`: K candidates for every prompt of a shard, from policy t-1."""
 
-from sparring_shared.artifacts import read_records
-from sparring_shared.records import CandidateSet, Prompt
-
 from sparring_controller.clients.generator import Sampling
 from sparring_controller.draws import seed_of
 from sparring_controller.results import GenerateResult
 from sparring_controller.stages.answers import sample_all
 from sparring_controller.stages.work import Done, Work
+from sparring_shared.artifacts import read_records
+from sparring_shared.records import CandidateSet, Prompt
 
 
 def generate(work: Work) -> Done:

@@ -3,13 +3,12 @@
 import logging
 from collections import Counter
 
-from sparring_shared.artifacts import read_records
-from sparring_shared.records import CandidateSet, PreferenceMatrix
-from sparring_shared.wire.judge import ItemError, RankItem
-
 from sparring_controller.results import JudgeResult
 from sparring_controller.stages.knockout import play_tournaments
 from sparring_controller.stages.work import Done, Work
+from sparring_shared.artifacts import read_records
+from sparring_shared.records import CandidateSet, PreferenceMatrix
+from sparring_shared.wire.judge import ItemError, RankItem
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
+from sparring_controller.stages.work import Work
 from sparring_shared.preference import knockout_games
 from sparring_shared.records import CandidateSet, JudgeRef, PreferenceMatrix
 from sparring_shared.wire.judge import ItemError, RankItem, RankResult
-
-from sparring_controller.stages.work import Work
 
 Matrix = list[list[float]]
 

@@ -1,11 +1,10 @@
 """Stage `prompts`: this round's prompts, in shards."""
 
-from sparring_shared.records import Prompt
-
 from sparring_controller.draws import round_prompts, shards
 from sparring_controller.prompts import load_prompts
 from sparring_controller.results import PromptsResult
 from sparring_controller.stages.work import Done, Work
+from sparring_shared.records import Prompt
 
 
 def prompts(work: Work) -> Done:

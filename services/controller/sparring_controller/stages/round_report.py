@@ -5,10 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pydantic import Field
-from sparring_shared.algorithms import against
-from sparring_shared.errors import InvalidInput
-from sparring_shared.records import Answer, Record
-from sparring_shared.wire.controller import StageName
 
 from sparring_controller.planner import dropped as dropped_in_round
 from sparring_controller.records import StageRow
@@ -16,6 +12,10 @@ from sparring_controller.results import JudgeResult, SelectResult, TrainResult
 from sparring_controller.small_world import check
 from sparring_controller.stages.work import Work
 from sparring_controller.statistics import Estimate, estimate, win
+from sparring_shared.algorithms import against
+from sparring_shared.errors import InvalidInput
+from sparring_shared.records import Answer, Record
+from sparring_shared.wire.controller import StageName
 
 
 class CheckerReport(Record):

@@ -2,13 +2,12 @@
 
 from collections import Counter
 
-from sparring_shared.artifacts import read_records
-from sparring_shared.records import CandidateSet, Pair, PreferenceMatrix
-
 from sparring_controller.draws import seed_of
 from sparring_controller.results import SelectResult
 from sparring_controller.selection import NoPair, pairs_of
 from sparring_controller.stages.work import Done, Work
+from sparring_shared.artifacts import read_records
+from sparring_shared.records import CandidateSet, Pair, PreferenceMatrix
 
 
 def select(work: Work) -> Done:

@@ -1,13 +1,12 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
-from sparring_shared.algorithms import history_versions, reference_version
-from sparring_shared.errors import Broken, Conflict, InvalidInput
-from sparring_shared.wire.trainer import JobRequest, JobStatus
-
 from sparring_controller.draws import seed_of
 from sparring_controller.records import StageRow
 from sparring_controller.results import PromptsResult, SelectResult, TrainResult
 from sparring_controller.stages.work import Done, Later, Work
+from sparring_shared.algorithms import history_versions, reference_version
+from sparring_shared.errors import Broken, Conflict, InvalidInput
+from sparring_shared.wire.trainer import JobRequest, JobStatus
 
 _LOOK_SECONDS = 1.5
 _BUSY_SECONDS = 10.0

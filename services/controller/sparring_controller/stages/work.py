@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sparring_controller.clients import Services
+from sparring_controller.records import RunSnapshot, StageRow
+from sparring_controller.results import FileRef, TrainResult
+from sparring_controller.settings import ControllerSettings
 from sparring_shared.artifacts import write_json, write_records
 from sparring_shared.places import RunPlaces
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.trainer import CheckpointRef
-
-from sparring_controller.clients import Services
-from sparring_controller.records import RunSnapshot, StageRow
-from sparring_controller.results import FileRef, TrainResult
-from sparring_controller.settings import ControllerSettings
 
 R = TypeVar("R", bound=Record)
 

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sparring_shared.errors import InvalidInput
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from sparring_controller.store.tables import metadata
+from sparring_shared.errors import InvalidInput
 
 __all__ = ["AlreadyThere", "Connection", "Database", "DatabaseTrouble"]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sparring_shared.errors import Conflict
-from sparring_shared.records import Record
 from sqlalchemy import insert, select
 
 from sparring_controller.store.database import AlreadyThere, Connection, Database
 from sparring_controller.store.tables import replies
+from sparring_shared.errors import Conflict
+from sparring_shared.records import Record
 
 M = TypeVar("M", bound=Record)
 

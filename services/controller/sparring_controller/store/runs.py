@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sparring_shared.errors import NotFound
 from sqlalchemy import Connection, insert, select, update
 
 from sparring_controller.records import RunRow, RunSnapshot
 from sparring_controller.store import stages
 from sparring_controller.store.tables import runs
+from sparring_shared.errors import NotFound
 
 
 def add(connection: Connection, row: RunRow) -> None:

@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sparring_shared.wire.controller import StageName
 from sqlalchemy import Connection, insert, select, update
 
 from sparring_controller.records import StageRow
 from sparring_controller.store.tables import runs, stages
+from sparring_shared.wire.controller import StageName
 
 MAX_LAPSES = 10
 _OPEN = ("pending", "running", "waiting")

@@ -2,8 +2,8 @@
 
 import numpy as np
 from scipy.optimize import linprog, root
-from sparring_shared.preference import Floats
 
+from sparring_shared.preference import Floats
 from sparring_trainer.games.closed_form import log_softmax
 
 

@@ -10,9 +10,9 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+
 from sparring_shared.artifacts import replacing
 from sparring_shared.preference import Floats
-
 from sparring_trainer.games.findings import GameReport
 
 COLOURS = {"SPPO, trained": "tab:blue", "iterative DPO": "tab:green", "INPO": "tab:orange", "COMAL": "tab:red"}

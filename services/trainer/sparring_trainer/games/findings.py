@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sparring_shared.preference import Floats
 
+from sparring_shared.preference import Floats
 from sparring_trainer.games import play, tabular
 from sparring_trainer.games.closed_form import many_rounds, multiplicative_weights
 from sparring_trainer.games.equilibrium import nash, regularised_nash

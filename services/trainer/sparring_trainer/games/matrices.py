@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+
 from sparring_shared.preference import Floats, pairwise_probs
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sparring_shared.preference import Floats, official_probs
 from torch import Tensor
 
+from sparring_shared.preference import Floats, official_probs
 from sparring_trainer.games import tabular
 from sparring_trainer.games.closed_form import log_partition
 from sparring_trainer.games.equilibrium import duality_gap

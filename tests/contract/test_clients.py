@@ -1,0 +1,104 @@
+"""The controller's clients against the services they call, each in its own process. The generator's is held by tests/e2e."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sparring_controller.clients import JudgeClient, TrainerClient
+from sparring_shared.errors import InvalidInput, Unavailable
+from sparring_shared.run_config import SppoConfig, TrainingConfig
+from sparring_shared.wire.judge import CompareItem, CompareResult, ItemError, RankItem, RankResult
+from sparring_shared.wire.trainer import CheckpointRef, JobRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT = "Which of these is a fruit: plum, saw?"
+
+
+@contextmanager
+def service(name: str, **settings: str) -> Iterator[str]:
+    """The address of a service that is ready; ended by its process id."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    prefix = f"SPARRING_{name.upper()}_"
+    environment = os.environ | {f"{prefix}PORT": str(port), **settings}
+    process = subprocess.Popen([sys.executable, "-m", f"sparring_{name}"], cwd=ROOT, env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while not ready(url):
+            assert process.poll() is None and time.monotonic() < deadline, f"the {name} did not start"
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[JudgeClient]:
+    with service("judge", SPARRING_JUDGE_MODEL="models/demo-judge") as url:
+        client = JudgeClient(url)
+        yield client
+        client.close()
+
+
+def test_rank_with_an_error_among_the_items(judge: JudgeClient) -> None:
+    good = RankItem(prompt=PROMPT, candidates=("plum is a fruit.", "saw is a fruit.", "saw is a fruit."))
+    answer = judge.rank([good, RankItem(prompt=PROMPT, candidates=("a", "b"), pairs=((0, 7),)), good], "pairwise")
+    first, second, third = answer.items
+    assert isinstance(first, RankResult) and isinstance(second, ItemError) and isinstance(third, RankResult)
+    assert first.win_rates is not None and first.ranks is not None
+    assert third.win_rates == pytest.approx(first.win_rates, abs=1e-6)
+    assert first.probs[0][1] == pytest.approx(1 - (first.probs[1][0] or 0))
+    assert first.logits[0][1] == pytest.approx(first.logits[0][2])
+    assert sum(first.win_rates) == pytest.approx(1.5)
+    assert first.ranks[0] == 1
+    assert answer.judge.revision.startswith("sha256:")
+
+
+def test_compare_agrees_with_rank(judge: JudgeClient) -> None:
+    (compared,) = judge.compare([CompareItem(prompt=PROMPT, a="plum is a fruit.", b="saw is a fruit.")]).items
+    (ranked,) = judge.rank([RankItem(prompt=PROMPT, candidates=("plum is a fruit.", "saw is a fruit."))], "pairwise").items
+    assert isinstance(compared, CompareResult) and isinstance(ranked, RankResult)
+    assert compared.p_a == pytest.approx(ranked.probs[0][1])
+    assert compared.p_a > 0.5
+    assert (compared.logit_ab, compared.logit_ba) == pytest.approx((ranked.logits[0][1], ranked.logits[1][0]))
+
+
+def test_trainer_jobs_that_cannot_be(tmp_path: Path) -> None:
+    base = CheckpointRef(version=0, digest="sha256:0", path=str(ROOT / "models" / "demo-policy"))
+    request = JobRequest(
+        policy=base,
+        pairs=(str(tmp_path / "absent.parquet"),),
+        output=str(tmp_path / "checkpoints" / "1"),
+        version=1,
+        algorithm=SppoConfig(),
+        training=TrainingConfig(),
+    )
+    folders = {"SPARRING_RUNS_DIR": str(tmp_path), "SPARRING_TRAINER_DIR": str(tmp_path / "jobs")}
+    with service("trainer", **folders) as url:
+        client = TrainerClient(url)
+        assert client.job("unknown") is None
+        client.cancel("unknown")
+        with pytest.raises(InvalidInput, match=r"absent\.parquet"):
+            client.start("one", request)
+        with pytest.raises(InvalidInput, match="lies outside the folders"):
+            client.start("one", request.model_copy(update={"output": "/tmp/elsewhere"}))
+        assert client.job("one") is None
+    with pytest.raises(Unavailable, match=f"The trainer at {url} does not answer"):
+        client.job("one")
