@@ -59,6 +59,8 @@ SCHEMAS: dict[type[Record], pa.Schema] = {
             ("chosen_win_rate", pa.float64()),
             ("rejected_win_rate", pa.float64()),
             ("chosen_beats_rejected", pa.float64()),
+            ("chosen_score", pa.float64()),
+            ("rejected_score", pa.float64()),
             ("chosen_index", pa.int32()),
             ("rejected_index", pa.int32()),
             ("policy", _POLICY),

@@ -5,6 +5,7 @@ Sources: SPPO is arXiv 2405.00675, INPO is arXiv 2407.00617, PairRM's scores are
 """
 
 from collections.abc import Generator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,23 @@ def _square(name: str, matrix: ArrayLike) -> Floats:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but it holds {array[~np.isfinite(array)][0]}.")
     return array
+
+
+def _probabilities(name: str, matrix: ArrayLike, *, partly: bool = False) -> Floats:
+    """Probabilities with P(i beats j) + P(j beats i) = 1; `partly`: NaN stands where the judge was not asked."""
+    array = np.asarray(matrix, dtype=np.float64)
+    array = _square(name, np.where(np.isnan(array), 0.5, array) if partly else array)
+    outside = (array < 0) | (array > 1)
+    if outside.any():
+        raise ValueError(f"{name} must lie between 0 and 1, but it holds {array[outside][0]}.")
+    unequal = np.abs(array + array.T - 1) > 1e-6
+    if unequal.any():
+        i, j = np.argwhere(unequal)[0].tolist()
+        raise ValueError(
+            f"{name} must be antisymmetric (P(i beats j) + P(j beats i) = 1), but [{i}][{j}] and [{j}][{i}] are "
+            f"{array[i, j]} and {array[j, i]}."
+        )
+    return np.asarray(matrix, dtype=np.float64)
 
 
 def pairwise_probs(logits: ArrayLike) -> Floats:
@@ -54,7 +72,39 @@ def official_probs(logits: ArrayLike) -> Floats:
 
 def win_rates(probs: ArrayLike) -> Floats:
     """Estimated P(i beats the policy) = mean over all K of probs[i], self (0.5) included (SPPO eq. 4.5) [K]."""
-    return _square("probs", probs).mean(axis=1)
+    return _probabilities("probs", probs).mean(axis=1)
+
+
+def win_rates_against(probs: ArrayLike, opponents: Sequence[int]) -> Floats:
+    """Win rates estimated on some of the K answers only, self (0.5) included if it is one of them [K].
+
+    The paper's K = 2 ablation (SPPO, figure 4) has the chosen and the rejected answer as opponents. NaN in `probs` stands
+    for a pair that was not judged; the mean is over those that were.
+    """
+    columns = _probabilities("probs", probs, partly=True)[:, list(opponents)]
+    known = ~np.isnan(columns)
+    return np.where(known, columns, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+
+
+def cover(values: ArrayLike) -> list[tuple[int, int]]:
+    """Pairs (better, worse) in which each of the K answers stands equally often, so that SPPO is trained on all of them.
+
+    The loss of a pair is the mean over its two answers, thus the mean over these pairs is the mean over all K (Algorithm 1).
+    Of an even number the best is paired with the worst and so on inwards, K / 2 pairs; of an odd number each with the next
+    in rank and the last with the first, K pairs.
+    """
+    order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable").tolist()
+    k = len(order)
+    if k % 2 == 0:
+        return list(zip(order[: k // 2], order[: k // 2 - 1 : -1], strict=True))
+    return [*pairwise(order), (order[0], order[-1])]
+
+
+def random_pair(probs: ArrayLike, random: np.random.Generator) -> tuple[int, int]:
+    """(chosen, rejected): two answers drawn at random, the first chosen with probability P(i beats j) (INPO eq. 1 and 8)."""
+    p = _probabilities("probs", probs)
+    i, j = random.choice(p.shape[0], size=2, replace=False).tolist()
+    return (i, j) if random.random() < p[i, j] else (j, i)
 
 
 def best_worst(values: ArrayLike, texts: Sequence[str] | None = None) -> tuple[int, int] | None:
@@ -103,12 +153,14 @@ def knockout_games(k: int) -> Generator[tuple[int, int], float, tuple[int, int] 
 
 
 def knockout(probs: ArrayLike, texts: Sequence[str] | None = None) -> tuple[int, int] | None:
-    """(chosen, rejected) of INPO's tournament when all probabilities are known; None also if both say the same text."""
-    p = _square("probs", probs)
+    """(chosen, rejected) of INPO's tournament when the probabilities of its games are known; None also for the same text."""
+    p = _probabilities("probs", probs, partly=True)
     games = knockout_games(p.shape[0])
     try:
         i, j = next(games)
         while True:
+            if np.isnan(p[i, j]):
+                raise ValueError(f"probs[{i}][{j}] must be known, since the tournament plays it, but it is nan.")
             i, j = games.send(float(p[i, j]))
     except StopIteration as end:
         pair: tuple[int, int] | None = end.value

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from sparring_shared.algorithms import Algorithm, Positive, unusable
+from sparring_shared.algorithms import InpoConfig as InpoConfig
+from sparring_shared.algorithms import SppoConfig as SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Record
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -53,48 +55,25 @@ class SamplingConfig(Record):
 
 
 class JudgeConfig(Record):
-    """How logits become probabilities: `pairwise`, or `official` as the published SPPO scripts do it."""
+    """How logits become probabilities: `pairwise`, or `official` as the published SPPO scripts do it.
+
+    With `estimator_k` a win rate is the mean over that many of the K answers: the pair's own two and others drawn at
+    random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K.
+    """
 
     estimator: Literal["pairwise", "official"] = "pairwise"
+    estimator_k: Annotated[int, Field(ge=2)] | None = None
 
 
 class SelectionConfig(Record):
-    """Which two of the K answers are trained on: best and worst by mean logit (SPPO), or INPO's knockout tournament."""
+    """Which of the K answers are trained on.
 
-    name: Literal["best_worst", "knockout"] = "best_worst"
-
-
-class SppoConfig(Record):
-    """SPPO, eq. 4.7: regress each log-ratio on eta (win rate - baseline). Here eta multiplies."""
-
-    name: Literal["sppo"] = "sppo"
-    eta: Positive = 1000.0
-    baseline: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class InpoConfig(Record):
-    """INPO, eq. 8: regress the margin, less its reference parts, on 1 / (2 eta). Here eta divides; 0 <= tau <= eta.
-
-    Without `tau` it is eta / 3, as in the paper. The reference is the base model throughout the run.
+    `best_worst`: the extremes of the mean logit (SPPO). `knockout`: INPO's tournament; the judge is asked only for its games.
+    `all`: every answer with its own win rate, as SPPO's Algorithm 1 permits. `random`: two answers drawn at random, which of
+    them is the chosen one by their probability (what INPO's eq. 8 assumes).
     """
 
-    name: Literal["inpo"] = "inpo"
-    eta: Positive = 0.005
-    tau: Annotated[float, Field(ge=0)] | None = None
-
-    @model_validator(mode="after")
-    def _tau_within_eta(self) -> Self:
-        if self.tau is not None and self.tau > self.eta:
-            raise ValueError(f"tau must lie between 0 and eta, but tau is {self.tau} and eta is {self.eta}")
-        return self
-
-    @property
-    def tau_value(self) -> float:
-        """tau, or its default eta / 3."""
-        return self.eta / 3 if self.tau is None else self.tau
-
-
-Algorithm = Annotated[SppoConfig | InpoConfig, Field(discriminator="name")]
+    name: Literal["best_worst", "knockout", "all", "random"] = "best_worst"
 
 
 class TrainingConfig(Record):
@@ -157,6 +136,21 @@ class RunConfig(Record):
     algorithm: Algorithm = SppoConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        reason = unusable(self.algorithm, self.selection.name)
+        if reason is not None:
+            raise ValueError(reason)
+        if self.selection.name == "knockout" and self.judge.estimator == "official":
+            raise ValueError(
+                "judge.estimator official needs all pairs judged, but selection knockout asks for few; use pairwise"
+            )
+        if self.judge.estimator_k is not None and self.judge.estimator_k > self.sampling.k:
+            raise ValueError(
+                f"judge.estimator_k must be at most sampling.k, but it is {self.judge.estimator_k} of {self.sampling.k}"
+            )
+        return self
 
 
 def explain(problems: Iterable[Mapping[str, Any]]) -> str:

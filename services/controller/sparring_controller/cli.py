@@ -1,6 +1,8 @@
 """The command `sparring`: start the services, play a run, look at it, end them."""
 
 import functools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,6 +169,15 @@ def demo(
 ) -> None:
     """Play three SPPO rounds and two INPO rounds from the same base, and write report.json, report.md and chart.png."""
     play_demo(DemoOptions(model=model, judge=judge, prompts=prompts, folder=runs_dir), _console())
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
+)
+def games(context: typer.Context) -> None:
+    """Play the methods on games with a known equilibrium: sparring games --all --plot games.png (more: --help)."""
+    # The test-bed belongs to the trainer, which no other service imports.
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "sparring_trainer.games", *context.args]))
 
 
 @contextmanager

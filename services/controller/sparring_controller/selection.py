@@ -1,10 +1,13 @@
-"""Which two of the K candidates are trained on, or why none are: pure functions of records."""
+"""Which of the K candidates are trained on, or why none are: pure functions of records."""
 
+import math
 from enum import StrEnum
 
-from sparring_shared.preference import best_worst, knockout, scores, win_rates
+import numpy as np
+
+from sparring_shared.preference import best_worst, cover, knockout, random_pair, scores, win_rates_against
 from sparring_shared.records import CandidateSet, Message, Pair, PreferenceMatrix
-from sparring_shared.run_config import SelectionConfig
+from sparring_shared.run_config import RunConfig, SelectionConfig
 
 
 class NoPair(StrEnum):
@@ -15,28 +18,60 @@ class NoPair(StrEnum):
     NOT_BEATEN = "chosen does not beat rejected"
 
 
-def choose(selection: SelectionConfig, texts: list[str], matrix: PreferenceMatrix) -> tuple[int, int] | NoPair:
-    """Indices of the chosen and the rejected candidate.
+def choose(
+    selection: SelectionConfig, texts: list[str], matrix: PreferenceMatrix, seed: int = 0
+) -> list[tuple[int, int]] | NoPair:
+    """Indices of the chosen and the rejected candidate of each pair, one pair but for `all`.
 
-    `best_worst` takes the extremes of the mean logit (SPPO, section 4 of arXiv 2405.00675), `knockout` plays INPO's tournament.
+    `best_worst` takes the extremes of the mean logit (SPPO, section 4 of arXiv 2405.00675), `knockout` plays INPO's
+    tournament, `random` draws with `seed`; `all` covers every candidate (`preference.cover`).
     """
-    if selection.name == "best_worst":
-        picked, otherwise = best_worst(scores(matrix.logits)), NoPair.TIED
-    else:
-        picked, otherwise = knockout(matrix.probs), NoPair.NOT_BEATEN
+    match selection.name:
+        case "best_worst" | "all":
+            picked, otherwise = best_worst(scores(matrix.logits)), NoPair.TIED
+        case "knockout":
+            picked, otherwise = knockout(matrix.probs), NoPair.NOT_BEATEN
+        case "random":
+            picked, otherwise = random_pair(matrix.probs, np.random.default_rng(seed)), NoPair.TIED
     if picked is None:
         return otherwise
-    return NoPair.SAME_TEXT if texts[picked[0]] == texts[picked[1]] else picked
+    if selection.name == "all":
+        return NoPair.SAME_TEXT if len(set(texts)) == 1 else cover(scores(matrix.logits))
+    return NoPair.SAME_TEXT if texts[picked[0]] == texts[picked[1]] else [picked]
 
 
-def pair_of(selection: SelectionConfig, row: CandidateSet, matrix: PreferenceMatrix) -> Pair | NoPair:
-    """The pair to train on, with its win rates against all K."""
-    picked = choose(selection, [candidate.text for candidate in row.candidates], matrix)
+def pairs_of(config: RunConfig, row: CandidateSet, matrix: PreferenceMatrix, seed: int) -> list[Pair] | NoPair:
+    """The pairs to train on, with their win rates by `judge.estimator_k`; `seed` decides what is left to chance."""
+    picked = choose(config.selection, [candidate.text for candidate in row.candidates], matrix, seed)
     if isinstance(picked, NoPair):
         return picked
+    known = not any(math.isnan(value) for line in matrix.logits for value in line)
+    means = (scores(matrix.logits) / 2).tolist() if known else [None] * len(row.candidates)
+    pairs: list[Pair] = []
+    for chosen, rejected in picked:
+        opponents = _opponents(config.judge.estimator_k, len(row.candidates), (chosen, rejected), seed)
+        rates = win_rates_against(matrix.probs, opponents)
+        pairs.append(_pair(row, matrix, (chosen, rejected), rates.tolist(), means))
+    return pairs
+
+
+def _opponents(k: int | None, candidates: int, pair: tuple[int, int], seed: int) -> list[int]:
+    """The answers that a win rate is estimated on: all of them, or the pair and others drawn at random."""
+    if k is None:
+        return list(range(candidates))
+    others = [index for index in range(candidates) if index not in pair]
+    return [*pair, *np.random.default_rng((seed, 1)).permutation(others)[: k - 2].tolist()]
+
+
+def _pair(
+    row: CandidateSet,
+    matrix: PreferenceMatrix,
+    picked: tuple[int, int],
+    rates: list[float],
+    means: list[float] | list[None],
+) -> Pair:
     w, l = picked  # noqa: E741  # the papers' winner and loser
     chosen, rejected = row.candidates[w], row.candidates[l]
-    rates = win_rates(matrix.probs)
     return Pair(
         prompt_id=row.prompt.prompt_id,
         prompt=row.prompt.messages,
@@ -46,9 +81,11 @@ def pair_of(selection: SelectionConfig, row: CandidateSet, matrix: PreferenceMat
         rejected_token_ids=rejected.token_ids,
         chosen_logprob=chosen.logprob,
         rejected_logprob=rejected.logprob,
-        chosen_win_rate=float(rates[w]),
-        rejected_win_rate=float(rates[l]),
+        chosen_win_rate=rates[w],
+        rejected_win_rate=rates[l],
         chosen_beats_rejected=matrix.probs[w][l],
+        chosen_score=means[w],
+        rejected_score=means[l],
         chosen_index=w,
         rejected_index=l,
         policy=row.policy,

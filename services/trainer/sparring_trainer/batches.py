@@ -59,8 +59,9 @@ def share(
 class MicroBatch:
     """P pairs as 2P rows, first all chosen, then all rejected, padded on the right to L tokens.
 
-    `input_ids` [2P, L]; `starts` and `lengths` [2P] say where an answer begins and how many tokens it has. `win_rates`,
-    `previous` (log pi_t) and `reference` (log pi_ref) are [2P]; `weight` is 0 for a filler.
+    `input_ids` [2P, L]; `starts` and `lengths` [2P] say where an answer begins and how many tokens it has. `win_rates`
+    (for GPO mean judge logits, see `signals`), `previous` (log pi_t) and `reference` (log pi_ref, or MNPO's mixture) are
+    [2P]; `weight` is 0 for a filler.
     """
 
     input_ids: Tensor

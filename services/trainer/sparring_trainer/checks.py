@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.artifacts import MANIFEST, read_records, weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.places import within
 from sparring_shared.records import Pair
-from sparring_shared.run_config import InpoConfig
 from sparring_shared.settings import FolderSettings
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 from sparring_trainer.job_folder import PROVENANCE, Provenance
@@ -18,7 +18,7 @@ def check_paths(request: JobRequest, folders: FolderSettings) -> None:
     """Raises InvalidInput for a path outside the folders that the service may use, or one with no checkpoint in it."""
     for path in (*request.pairs, request.output):
         within(path, [folders.runs_dir])
-    for checkpoint in (request.policy, request.reference):
+    for checkpoint in (request.policy, request.reference, *request.history):
         if checkpoint is not None:
             folder = within(checkpoint.path, folders.checkpoint_roots)
             if not (folder / "config.json").is_file():
@@ -26,9 +26,12 @@ def check_paths(request: JobRequest, folders: FolderSettings) -> None:
 
 
 def check_data(request: JobRequest) -> None:
-    """Raises InvalidInput for INPO without a reference, and for pairs that are missing, unreadable or not of this policy."""
-    if isinstance(request.algorithm, InpoConfig) and request.reference is None:
-        raise InvalidInput("INPO needs a reference: set `reference` to the base model.")
+    """Raises InvalidInput for a missing reference, and for pairs that are missing, unreadable or not of this policy."""
+    name, needed = request.algorithm.name.upper(), len(history_versions(request.algorithm, 1))
+    if reference_version(request.algorithm, 1) is not None and request.reference is None:
+        raise InvalidInput(f"{name} needs a reference: set `reference` to the base model.")
+    if len(request.history) != needed:
+        raise InvalidInput(f"{name} needs {needed} policies in `history`, one per weight, but it has {len(request.history)}.")
     pairs = [(path, pair) for path in request.pairs for pair in read_records(Path(path), Pair)]
     if not pairs:
         raise InvalidInput(f"There are no pairs in {', '.join(request.pairs)}; nothing can be learnt from them.")

@@ -15,7 +15,8 @@ PromptEncoder = Callable[[tuple[Message, ...]], list[int]]
 class Example:
     """One pair ready for training; `truncated` if any token of prompt or answers was cut off.
 
-    `sampled_logprobs` are what the sampler said of the whole chosen and rejected answer.
+    `win_rates` are what the method is told of the chosen and the rejected answer (`signals`). `sampled_logprobs` are
+    what the sampler said of the two whole answers.
     """
 
     prompt_ids: Tokens

@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
+from sparring_shared.algorithms import Algorithm
+from sparring_shared.run_config import TrainingConfig
 from sparring_trainer.batches import MicroBatch, Steps, micro_batches, rows
 from sparring_trainer.examples import Example
 from sparring_trainer.objectives import PAIR_METRICS, measure
@@ -93,7 +94,7 @@ class StepTrainer(Trainer):
         arguments: TrainingArguments,
         steps: Steps,
         *,
-        algorithm: SppoConfig | InpoConfig,
+        algorithm: Algorithm,
         schedule_steps: int,
         progress: Progress,
     ) -> None:

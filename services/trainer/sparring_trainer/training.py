@@ -3,6 +3,7 @@
 import gc
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,21 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
+from sparring_shared.algorithms import MnpoConfig
 from sparring_shared.artifacts import publish_checkpoint, read_records, replacing, write_json
 from sparring_shared.errors import Broken
 from sparring_shared.probe import write_probe
 from sparring_shared.records import Pair
-from sparring_shared.run_config import InpoConfig
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 from sparring_trainer.batches import Anchors, Steps, plan_steps
 from sparring_trainer.examples import Example, sampler_gap, to_example
 from sparring_trainer.job_folder import PROVENANCE, JobFolder, Provenance
 from sparring_trainer.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
+from sparring_trainer.losses import mixture
 from sparring_trainer.models import load_policy, prompt_encoder, save_model, vocabulary_size
 from sparring_trainer.probe import probe_of
 from sparring_trainer.progress import Progress, summarise
+from sparring_trainer.signals import answer_signals
 
 FINAL_PAIRS = 256
 """How many pairs are scored once more after training."""
@@ -87,13 +90,11 @@ def read_examples(request: JobRequest) -> list[Example]:
     source = Path(request.policy.path)
     encode, vocabulary = prompt_encoder(source), vocabulary_size(source)
     config = request.training
+    lengths = {"max_length": config.max_length, "max_prompt_length": config.max_prompt_length}
     return [
-        to_example(
-            pair,
-            encode,
-            vocabulary=vocabulary,
-            max_length=config.max_length,
-            max_prompt_length=config.max_prompt_length,
+        replace(
+            to_example(pair, encode, vocabulary=vocabulary, **lengths),
+            win_rates=answer_signals(request.algorithm, pair),
         )
         for path in request.pairs
         for pair in read_records(Path(path), Pair)
@@ -111,16 +112,26 @@ def _model_and_anchors(
         with np.load(folder.anchors) as kept:
             anchors = Anchors(kept["previous"], kept["reference"])
         return _on_device(request.policy, arguments), anchors
-    reference = None
-    if isinstance(request.algorithm, InpoConfig) and request.reference and request.reference.digest != request.policy.digest:
-        reference = _reference_logprobs(request.reference, request, examples, arguments)
+    mixed = _reference_mixture(request)
+    others = {
+        checkpoint.digest: _reference_logprobs(checkpoint, request, examples, arguments)
+        for checkpoint in {each.digest: each for each, _ in mixed if each.digest != request.policy.digest}.values()
+    }
     model = _on_device(request.policy, arguments)
     previous = score(model, examples, request.training, arguments)
-    anchors = Anchors(previous, previous if reference is None else reference)
+    parts = [torch.from_numpy(others.get(checkpoint.digest, previous)) for checkpoint, _ in mixed]
+    anchors = Anchors(previous, mixture(parts, [share for _, share in mixed]).numpy())
     if arguments.process_index == 0:
         with replacing(folder.anchors) as temporary, temporary.open("wb") as stream:
             np.savez(stream, previous=anchors.previous, reference=anchors.reference)
     return model, anchors
+
+
+def _reference_mixture(request: JobRequest) -> list[tuple[CheckpointRef, float]]:
+    """The policies that log pi_ref is made of, with their shares: one, or the history of MNPO; pi_t where there is none."""
+    if isinstance(request.algorithm, MnpoConfig):
+        return list(zip(request.history, request.algorithm.shares, strict=True))
+    return [(request.reference or request.policy, 1.0)]
 
 
 def _reference_logprobs(

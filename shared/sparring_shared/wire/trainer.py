@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sparring_shared.algorithms import Algorithm
 from sparring_shared.records import PolicyRef, Record
-from sparring_shared.run_config import Algorithm, TrainingConfig
+from sparring_shared.run_config import TrainingConfig
 
 
 class CheckpointRef(Record):
@@ -24,12 +25,14 @@ class CheckpointRef(Record):
 class JobRequest(Record):
     """Train `policy` (pi_t) on the pairs and write the next version to `output`.
 
-    `reference` is pi_ref for INPO, the fixed base. `pairs` are Parquet files of `Pair` rows; `output` must not exist or must
+    `reference` is pi_ref, for a method that has one; `history` are the past policies that MNPO's weights stand for, newest
+    (pi_t) first. `pairs` are Parquet files of `Pair` rows; `output` must not exist or must
     be this job's own. All paths lie under the runs folder, except checkpoints, which may lie under a model root.
     """
 
     policy: CheckpointRef
     reference: CheckpointRef | None = None
+    history: tuple[CheckpointRef, ...] = ()
     pairs: Annotated[tuple[str, ...], Field(min_length=1)]
     output: str
     version: Annotated[int, Field(ge=1)]

@@ -48,6 +48,7 @@ class Below:
         self.claims_to_be: str | None = None
         self.too_long: set[str] = set()
         self.unjudgeable: set[str] = set()
+        self.games: dict[str, int] = {}
         self.same_text = False
         self.answers_may_go = threading.Event()
         self.answers_may_go.set()
@@ -148,6 +149,8 @@ def _ranked(below: Below, item: Any) -> dict[str, Any]:
     lengths = [len(text) for text in item.candidates]
     logits = [[float(a - b) / 5 for b in lengths] for a in lengths]
     probs = pairwise_probs(logits)
+    if item.pairs is not None:
+        return _partly(below, item, logits, probs.tolist())
     return {
         "logits": logits,
         "probs": probs.tolist(),
@@ -156,6 +159,20 @@ def _ranked(below: Below, item: Any) -> dict[str, Any]:
         "ranks": [1] * len(lengths),
         "truncated": [length > 30 for length in lengths],
     }
+
+
+def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list[float]]) -> dict[str, Any]:
+    """Only what was asked for; `games` counts the pairs of each prompt."""
+    prompt = item.prompt[-1].content
+    below.games[prompt] = below.games.get(prompt, 0) + len(item.pairs)
+    asked = {pair for i, j in item.pairs for pair in ((i, j), (j, i))} | {(i, i) for i in range(len(logits))}
+
+    def part(rows: list[list[float]]) -> list[list[float | None]]:
+        return [[value if (i, j) in asked else None for j, value in enumerate(row)] for i, row in enumerate(rows)]
+
+    truncated = [False] * len(logits)
+    whole = {"win_rates": None, "scores": None, "ranks": None}
+    return {"logits": part(logits), "probs": part(probs), "truncated": truncated, **whole}
 
 
 def _compared(a: str, b: str) -> dict[str, Any]:

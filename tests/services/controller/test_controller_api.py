@@ -118,6 +118,10 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(client: TestClient, config
     cases = [
         (config | {"colour": "red"}, "colour: no such key; remove it or correct its name."),
         (bad(config, "sampling", k=1), "sampling.k: Input should be greater than or equal to 2 (it is 1)."),
+        (
+            config | {"algorithm": {"name": "inpo"}, "selection": {"name": "all"}},
+            "selection all trains every answer on its own win rate, but inpo learns from pairs; use best_worst.",
+        ),
         (bad(config, "prompts", source=str(tmp_path / "empty.jsonl")), "empty.jsonl"),
         (bad(config, "prompts", per_round=500), "prompts.per_round is 500, but the source has"),
         (bad(config, "prompts", source="/etc/secret.jsonl"), "Set SPARRING_PROMPT_ROOTS to allow another folder."),

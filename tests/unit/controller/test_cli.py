@@ -84,5 +84,12 @@ def test_down_where_nothing_runs(tmp_path: Path) -> None:
     assert sparring(tmp_path, "down") == (0, "Nothing was running for runs.\n", "")
 
 
+def test_games_are_played_by_the_trainers_program(tmp_path: Path) -> None:
+    said = f"sparring: there is no folder {tmp_path.resolve()}/absent for the figure; make it or give another path.\n"
+    assert sparring(tmp_path, "games", "--all", "--plot", "absent/games.png") == (2, "", said)
+    code, table, _ = sparring(tmp_path, "games", "--game", "rock-paper-scissors")
+    assert (code, table.splitlines()[0].split(" | ")[1]) == (0, "method")
+
+
 def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
     assert sparring(tmp_path, "fly")[0] == 2

@@ -1,11 +1,14 @@
+import math
+from typing import Any
+
 import pytest
 
 from sparring_controller.draws import round_prompts, seed_of, shards
-from sparring_controller.selection import NoPair, choose, pair_of
+from sparring_controller.selection import NoPair, choose, pairs_of
 from sparring_controller.statistics import Estimate, estimate, win
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, PolicyRef, PreferenceMatrix, Prompt
-from sparring_shared.run_config import SelectionConfig
+from sparring_shared.run_config import RunConfig, SelectionConfig
 
 BEST_WORST, KNOCKOUT = SelectionConfig(), SelectionConfig(name="knockout")
 
@@ -57,13 +60,17 @@ def matrix(logits: list[list[float]], probs: list[list[float]]) -> PreferenceMat
     return PreferenceMatrix.model_validate({**values, "judge": JudgeRef(name="j", revision="1")})
 
 
+def run_config(**changed: Any) -> RunConfig:
+    return RunConfig.model_validate({"name": "a", "policy": {"model": "m"}, "prompts": {"source": "p"}, **changed})
+
+
 CLEAR = matrix([[0, 2, 1], [-2, 0, -1], [-1, 1, 0]], [[0.5, 0.9, 0.7], [0.1, 0.5, 0.2], [0.3, 0.8, 0.5]])
 TIED = matrix([[0, 0], [0, 0]], [[0.5, 0.5], [0.5, 0.5]])
 
 
 def test_the_extremes_are_chosen() -> None:
-    assert choose(BEST_WORST, ["a", "b", "c"], CLEAR) == (0, 1)
-    assert choose(KNOCKOUT, ["a", "b", "c"], CLEAR) == (0, 1)
+    assert choose(BEST_WORST, ["a", "b", "c"], CLEAR) == [(0, 1)]
+    assert choose(KNOCKOUT, ["a", "b", "c"], CLEAR) == [(0, 1)]
 
 
 def test_what_gives_no_pair_says_why() -> None:
@@ -76,10 +83,60 @@ def test_what_gives_no_pair_says_why() -> None:
 def test_a_pair_carries_its_win_rates_and_its_policy() -> None:
     candidates = tuple(Candidate(text=t, token_ids=(ord(t), 2), logprob=-1.5, finish_reason="stop") for t in "abc")
     row = CandidateSet(prompt=prompts(1)[0], candidates=candidates, policy=PolicyRef(version=3, digest="sha256:3"))
-    pair = pair_of(BEST_WORST, row, CLEAR)
-    assert not isinstance(pair, NoPair)
+    found = pairs_of(run_config(), row, CLEAR, 0)
+    assert not isinstance(found, NoPair)
+    (pair,) = found
     assert (pair.chosen[0].content, pair.rejected[0].content, pair.chosen_index, pair.rejected_index) == ("a", "b", 0, 1)
     assert (pair.chosen_token_ids, pair.rejected_token_ids) == ((97, 2), (98, 2))
     assert pair.chosen_win_rate == pytest.approx(0.7)
     assert pair.rejected_win_rate == pytest.approx(0.8 / 3)
     assert (pair.chosen_beats_rejected, pair.policy.version) == (0.9, 3)
+    # Mean order-averaged logits: (0 + 2 + 1) / 3 and (-2 + 0 - 1) / 3.
+    assert (pair.chosen_score, pair.rejected_score) == (1.0, -1.0)
+
+
+def candidate_set(texts: str) -> CandidateSet:
+    candidates = tuple(Candidate(text=t, token_ids=(ord(t), 2), logprob=-1.5, finish_reason="stop") for t in texts)
+    return CandidateSet(prompt=prompts(1)[0], candidates=candidates, policy=PolicyRef(version=3, digest="sha256:3"))
+
+
+def test_two_estimate_the_win_rate_as_in_the_papers_ablation() -> None:
+    found = pairs_of(run_config(judge={"estimator_k": 2}), candidate_set("abc"), CLEAR, 0)
+    assert not isinstance(found, NoPair)
+    assert (found[0].chosen_win_rate, found[0].rejected_win_rate) == ((0.5 + 0.9) / 2, (0.5 + 0.1) / 2)
+    drawn = pairs_of(run_config(judge={"estimator_k": 3}), candidate_set("abc"), CLEAR, 0)
+    assert not isinstance(drawn, NoPair)
+    assert drawn[0].chosen_win_rate == pytest.approx(0.7)
+
+
+def test_all_trains_every_candidate_on_its_own_win_rate() -> None:
+    everyone = run_config(selection={"name": "all"})
+    found = pairs_of(everyone, candidate_set("abc"), CLEAR, 0)
+    assert not isinstance(found, NoPair)
+    assert [(pair.chosen_index, pair.rejected_index) for pair in found] == [(0, 2), (2, 1), (0, 1)]
+    assert [pair.chosen_win_rate for pair in found] == pytest.approx([0.7, 1.6 / 3, 0.7])
+    assert pairs_of(everyone, candidate_set("ab"), TIED, 0) is NoPair.TIED
+    assert pairs_of(everyone, candidate_set("aaa"), CLEAR, 0) is NoPair.SAME_TEXT
+
+
+def test_random_pairs_are_won_as_often_as_the_judge_says() -> None:
+    selection = SelectionConfig(name="random")
+    drawn = [choose(selection, ["a", "b", "c"], CLEAR, seed) for seed in range(900)]
+    assert drawn == [choose(selection, ["a", "b", "c"], CLEAR, seed) for seed in range(900)]
+    won = [pairs[0] for pairs in drawn if not isinstance(pairs, NoPair)]
+    assert {frozenset(pair) for pair in won} == {frozenset((0, 1)), frozenset((0, 2)), frozenset((1, 2))}
+    assert won.count((0, 1)) / (won.count((0, 1)) + won.count((1, 0))) == pytest.approx(0.9, abs=0.05)
+    assert choose(selection, ["a", "a", "a"], CLEAR, 0) is NoPair.SAME_TEXT
+
+
+def test_a_tournament_needs_only_its_own_games() -> None:
+    n = math.nan
+    logits, probs = [[0, 2, n], [-2, 0, n], [n, n, 0]], [[0.5, 0.9, 0.7], [0.1, 0.5, 0.2], [0.3, 0.8, 0.5]]
+    played = matrix(logits, [[0.5, 0.9, 0.7], [0.1, 0.5, n], [0.3, n, 0.5]])
+    # 0 beats 1 and the bye 2; for the worst the loser 1 meets 2, which is unknown here.
+    with pytest.raises(ValueError, match=r"probs\[1\]\[2\] must be known"):
+        choose(KNOCKOUT, ["a", "b", "c"], played)
+    played = matrix(logits, probs)
+    found = pairs_of(run_config(selection={"name": "knockout"}, algorithm={"name": "inpo"}), candidate_set("abc"), played, 0)
+    assert not isinstance(found, NoPair)
+    assert (found[0].chosen_index, found[0].rejected_index, found[0].chosen_score) == (0, 1, None)

@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from sparring_shared.preference import (
     best_worst,
+    cover,
     knockout,
     knockout_games,
     official_probs,
@@ -15,6 +16,7 @@ from sparring_shared.preference import (
     scores,
     sigmoid,
     win_rates,
+    win_rates_against,
 )
 
 LOGITS = [[0.0, 2.0, -1.0], [-1.0, 0.0, 3.0], [1.5, -2.0, 0.0]]
@@ -105,3 +107,39 @@ def test_knockout_plays_eleven_games_at_eight(k: int, games: int) -> None:
             played += 1
     assert played == games
     assert end.value.value is not None
+
+
+def test_a_subset_of_the_answers_estimates_the_win_rates() -> None:
+    probs = [[0.5, 0.9, 0.2], [0.1, 0.5, 0.6], [0.8, 0.4, 0.5]]
+    assert win_rates_against(probs, [0, 1]).tolist() == pytest.approx([0.7, 0.3, 0.6])
+    assert win_rates_against(probs, [0, 1, 2]).tolist() == win_rates(probs).tolist()
+    nan = float("nan")
+    assert win_rates_against([[0.5, nan], [nan, 0.5]], [0, 1]).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("k", range(2, 9))
+def test_a_cover_holds_every_answer_equally_often_and_the_better_first(k: int) -> None:
+    values = [(7 * i) % k for i in range(k)]
+    pairs = cover(values)
+    seen = [index for pair in pairs for index in pair]
+    assert {seen.count(index) for index in range(k)} == ({1} if k % 2 == 0 else {2})
+    assert all(values[better] >= values[worse] for better, worse in pairs)
+
+
+def test_a_cover_goes_from_the_outside_in() -> None:
+    assert cover([0.1, 0.9, 0.5, -1.0]) == [(1, 3), (2, 0)]
+    assert cover([0.1, 0.9, 0.5]) == [(1, 2), (2, 0), (1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("probs", "message"),
+    [
+        ([[0.5, 1.2], [-0.2, 0.5]], "probs must lie between 0 and 1, but it holds 1.2"),
+        ([[0.5, 0.9], [0.2, 0.5]], r"probs must be antisymmetric .* \[0\]\[1\] and \[1\]\[0\] are 0.9 and 0.2"),
+        ([[0.5, 0.9]], r"square matrix, but its shape is \(1, 2\)"),
+    ],
+)
+def test_probabilities_that_are_none_are_refused(probs: list[list[float]], message: str) -> None:
+    for function in (win_rates, knockout):
+        with pytest.raises(ValueError, match=message):
+            function(probs)

@@ -1,7 +1,19 @@
+import math
+
 import pytest
 import torch
 
-from sparring_shared.run_config import InpoConfig, SppoConfig
+from sparring_shared.algorithms import (
+    Algorithm,
+    DpoConfig,
+    GpoConfig,
+    InpoConfig,
+    IpoConfig,
+    KtoConfig,
+    MnpoConfig,
+    RebelConfig,
+    SppoConfig,
+)
 from sparring_trainer.batches import MicroBatch
 from sparring_trainer.objectives import PAIR_METRICS, measure
 
@@ -53,3 +65,38 @@ def test_only_the_loss_keeps_a_gradient() -> None:
     measured = measure(SppoConfig(eta=10), BATCH, logprobs)
 
     assert (measured.loss.requires_grad, measured.sums.requires_grad) == (True, False)
+
+
+def metrics(algorithm: Algorithm) -> dict[str, float]:
+    return dict(zip(PAIR_METRICS, measure(algorithm, BATCH, LOGPROBS).sums.tolist(), strict=True))
+
+
+def test_metrics_of_the_methods_of_margins() -> None:
+    # D_pi is 4, D_ref 1.5 and D_t 1; over 3 and 5 tokens: -10/3 + 14/5 and -11/3 + 12.5/5.
+    assert metrics(IpoConfig(tau=0.05))["loss"] == pytest.approx((4 - 1.5 - 10) ** 2)
+    assert metrics(IpoConfig(tau=0.05))["target_gap"] == pytest.approx(7.5)
+    assert metrics(MnpoConfig(eta=0.05))["loss"] == pytest.approx((4 - 1.5 - 10) ** 2)
+    by_token = (-10 / 3 + 14 / 5) - (-11 / 3 + 12.5 / 5)
+    assert metrics(IpoConfig(tau=0.05, logprobs="mean"))["loss"] == pytest.approx((by_token - 10) ** 2)
+    assert metrics(MnpoConfig(eta=0.05, logprobs="mean"))["loss"] == pytest.approx((by_token - 10) ** 2)
+    assert metrics(DpoConfig(beta=0.4))["loss"] == pytest.approx(math.log(1 + math.exp(-1)))
+    assert metrics(DpoConfig(beta=0.4))["target_gap"] == pytest.approx(1 / (1 + math.exp(1)))
+    assert metrics(RebelConfig(eta=10))["loss"] == pytest.approx((3 / 10 - 0.5) ** 2)
+    assert metrics(RebelConfig(eta=10))["target_gap"] == pytest.approx(2)
+
+
+def test_metrics_of_the_methods_of_single_answers() -> None:
+    # Against the reference the log-ratios are 1 and -1.5, whose KL estimates are 1 and 0.
+    kto = (1 / (1 + math.exp(1)) + 1 / (1 + math.exp(1 + 1.5))) / 2
+    assert metrics(KtoConfig(beta=1))["loss"] == pytest.approx(kto)
+    assert metrics(GpoConfig(beta=0.1))["loss"] == pytest.approx(((2 - 8) ** 2 + (-1 - 3) ** 2) / 2)
+    assert metrics(GpoConfig(beta=0.1))["target_gap"] == pytest.approx(5)
+
+
+def test_rspo_adds_its_regularisers_to_sppo() -> None:
+    plain, forward, reverse = (
+        metrics(SppoConfig(eta=10, forward_kl=f, reverse_kl=r))["loss"] for f, r in ((0, 0), (1, 0), (0, 1))
+    )
+    # Weights pi_ref / pi_t are e and e^0.5; pi / pi_t are e^2 and e^-1.
+    assert forward - plain == pytest.approx((math.e * -1 + math.e**0.5 * 1.5) / 2, rel=1e-4)
+    assert reverse - plain == pytest.approx((math.e**2 * 1 + math.e**-1 * -1.5) / 2, rel=1e-4)

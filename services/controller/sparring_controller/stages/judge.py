@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 
 from sparring_controller.results import JudgeResult
+from sparring_controller.stages.knockout import play_tournaments
 from sparring_controller.stages.work import Done, Work
 from sparring_shared.artifacts import read_records
 from sparring_shared.records import CandidateSet, PreferenceMatrix
@@ -23,7 +24,8 @@ def judge(work: Work) -> Done:
     rows: list[PreferenceMatrix] = []
     for start in range(0, len(sets), ITEMS):
         work.check()
-        rows.extend(_rank(work, sets[start : start + ITEMS], dropped))
+        ask = play_tournaments if work.config.selection.name == "knockout" else _rank
+        rows.extend(ask(work, sets[start : start + ITEMS], dropped))
     file = work.write(work.places.shard(number, "preferences", shard), PreferenceMatrix, rows)
     flags = [truncated for row in rows for truncated in row.truncated]
     return Done(JudgeResult(file=file, dropped=dict(dropped), candidates=len(flags), truncated=sum(flags)))

@@ -4,12 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from sparring_controller.planner import dropped as dropped_in_round
 from sparring_controller.records import StageRow
 from sparring_controller.results import JudgeResult, SelectResult, TrainResult
 from sparring_controller.small_world import check
 from sparring_controller.stages.work import Work
 from sparring_controller.statistics import Estimate, estimate, win
+from sparring_shared.algorithms import against
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Answer, Record
 from sparring_shared.wire.controller import StageName
@@ -30,7 +33,8 @@ class RoundReport(Record):
     `prompts` held-out prompts were answered. Win rates count a win as 1 and a draw as 0.5; `mean_p_vs_base` is the mean
     judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job.
     `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
-    only in part. `seconds` are per stage, over all its shards. What training tells is None, or empty, for round 0.
+    only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
+    against. What training tells is None, or empty, for round 0.
     """
 
     round: int
@@ -49,6 +53,7 @@ class RoundReport(Record):
     truncated_share: float
     judge_truncated_share: float | None
     seconds: dict[str, float]
+    against: dict[str, str] = Field(default_factory=dict)
 
 
 def round_report(
@@ -81,6 +86,7 @@ def round_report(
         truncated_share=sum(answer.candidate.finish_reason == "length" for answer in answers) / len(answers),
         judge_truncated_share=_judge_truncated(work),
         seconds=_seconds(work),
+        against=against(work.config.algorithm, number) if number else {},
     )
 
 

@@ -4,6 +4,7 @@ from sparring_controller.draws import seed_of
 from sparring_controller.records import StageRow
 from sparring_controller.results import PromptsResult, SelectResult, TrainResult
 from sparring_controller.stages.work import Done, Later, Work
+from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.errors import Broken, Conflict, InvalidInput
 from sparring_shared.wire.trainer import JobRequest, JobStatus
 
@@ -39,9 +40,11 @@ def _request(work: Work) -> JobRequest:
     number, config = work.row.round, work.config
     shards = len(work.result(PromptsResult, number, "prompts").files)
     selected = [work.result(SelectResult, number, "select", shard).file for shard in range(shards)]
+    reference = reference_version(config.algorithm, number)
     return JobRequest(
         policy=work.policy(number - 1),
-        reference=work.policy(0) if config.algorithm.name == "inpo" else None,
+        reference=None if reference is None else work.policy(reference),
+        history=tuple(work.policy(version) for version in history_versions(config.algorithm, number)),
         pairs=tuple(str(work.places.root / file.path) for file in selected if file.rows),
         output=str(work.places.checkpoint(number)),
         version=number,
