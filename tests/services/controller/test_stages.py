@@ -1,58 +1,23 @@
 """Whole rounds against the stand-in for the layer below: what lies in the files, and what happens when something is wrong."""
 
 import json
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from below import Below
+from playing import ONCE, play, rows, start
 
 from sparring_controller.clients import GeneratorClient, Services
 from sparring_controller.controller import Controller
-from sparring_controller.records import StageRow
 from sparring_controller.store import runs, stages
-from sparring_controller.store.replies import Request
 from sparring_controller.worker import Worker
 from sparring_shared.artifacts import read_records
 from sparring_shared.places import RunPlaces
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig, read_run_config
-from sparring_shared.wire.controller import RunStatus
 from sparring_shared.wire.trainer import CheckpointRef
-
-ONCE = Request("test", None)
-
-
-def start(controller: Controller, config: dict[str, Any], rounds: int) -> str:
-    run_id = controller.create(ONCE, RunConfig.model_validate(config)).run_id
-    controller.play(ONCE, run_id, rounds)
-    return run_id
-
-
-def rows(controller: Controller, run_id: str) -> tuple[StageRow, ...]:
-    with controller.database.reading() as connection:
-        return runs.snapshot(connection, run_id).stages
-
-
-def play(worker: Worker, controller: Controller, run_id: str, *, until: str = "") -> RunStatus:
-    """Do whatever the database says is to do, as if every message came, until nothing is left (or a stage is reached)."""
-    deadline = time.monotonic() + 60
-    while controller.run(run_id).status == "running":
-        assert time.monotonic() < deadline, controller.run(run_id).model_dump_json(indent=1)
-        for row in rows(controller, run_id):
-            if row.stage == until:
-                return controller.run(run_id)
-            worker.run_stage(row.key)
-        _hurry(controller)
-    return controller.run(run_id)
-
-
-def _hurry(controller: Controller) -> None:
-    """Let what waits be due at once."""
-    with controller.database.writing() as connection:
-        connection.exec_driver_sql("UPDATE stages SET not_before = 0 WHERE state = 'waiting'")
 
 
 def test_two_rounds_leave_every_file_and_a_report(
@@ -112,74 +77,6 @@ def _won(ours: list[Answer], theirs: list[Answer], like: dict[str, Any] | None) 
     value = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in lengths) / len(lengths)
     interval = like["win_rate_vs_base"] if like else {}
     return {**interval, "value": value}
-
-
-def test_inpo_gets_the_base_as_reference(controller: Controller, worker: Worker, below: Below, config: dict[str, Any]) -> None:
-    config |= {"algorithm": {"name": "inpo"}, "selection": {"name": "knockout"}}
-    play(worker, controller, start(controller, config, 2))
-    assert [request.reference and request.reference.version for request in below.starts] == [0, 0]
-    assert [request.policy.version for request in below.starts] == [0, 1]
-
-
-def test_a_tournament_asks_the_judge_only_for_its_games(
-    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
-) -> None:
-    config["sampling"]["k"] = 8
-    run_id = start(controller, config | {"algorithm": {"name": "inpo"}, "selection": {"name": "knockout"}}, 1)
-    play(worker, controller, run_id, until="generate")
-    places = RunPlaces(controller.settings.runs_dir, run_id)
-    odd_one = read_records(places.shard(1, "prompts", 0), Prompt)[0].messages[0].content
-    below.unjudgeable = {odd_one}
-    report = play(worker, controller, run_id).rounds[1].report or {}
-    # 4 + 3 + 3 + 1 games at K = 8, of 28 pairs.
-    assert sorted(below.games.values()) == [11] * 9
-    assert odd_one not in below.games
-    assert report["dropped"]["judge: invalid_input"] == 1
-    assert report["pairs"] + sum(report["dropped"].values()) == 10
-    assert report["against"] == {"previous": "version 0", "reference": "version 0, the base"}
-    pairs = [pair for shard in range(3) for pair in read_records(places.shard(1, "pairs", shard), Pair)]
-    sets = {
-        row.prompt.prompt_id: row
-        for shard in range(3)
-        for row in read_records(places.shard(1, "candidates", shard), CandidateSet)
-    }
-    for pair in pairs:
-        lengths = [len(candidate.text) for candidate in sets[pair.prompt_id].candidates]
-        assert (len(pair.chosen[0].content), len(pair.rejected[0].content)) == (max(lengths), min(lengths))
-        assert pair.chosen_score is None
-    matrices = read_records(places.shard(1, "preferences", 0), PreferenceMatrix)
-    assert [sum(math.isnan(p) for row in matrix.probs for p in row) for matrix in matrices] == [56 - 2 * 11] * len(matrices)
-
-
-def test_every_method_gets_the_policies_that_it_is_against(
-    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
-) -> None:
-    def versions(algorithm: dict[str, Any]) -> list[tuple[int | None, list[int]]]:
-        below.starts.clear()
-        run_id = controller.create(
-            Request(str(algorithm), None), RunConfig.model_validate(config | {"algorithm": algorithm})
-        ).run_id
-        controller.play(Request(str(algorithm), "play"), run_id, 3)
-        play(worker, controller, run_id)
-        return [
-            (job.reference.version if job.reference else None, [past.version for past in job.history]) for job in below.starts
-        ]
-
-    assert versions({"name": "dpo"}) == [(0, []), (1, []), (2, [])]
-    assert versions({"name": "inpo", "reset_every": 2}) == [(0, []), (0, []), (2, [])]
-    assert versions({"name": "mnpo"}) == [(None, [0, 0]), (None, [1, 0]), (None, [2, 1])]
-
-
-def test_all_answers_are_trained_on(controller: Controller, worker: Worker, below: Below, config: dict[str, Any]) -> None:
-    run_id = start(controller, config | {"selection": {"name": "all"}}, 1)
-    play(worker, controller, run_id)
-    places = RunPlaces(controller.settings.runs_dir, run_id)
-    pairs = [pair for shard in range(3) for pair in read_records(places.shard(1, "pairs", shard), Pair)]
-    by_prompt: dict[str, list[int]] = {}
-    for pair in pairs:
-        by_prompt.setdefault(pair.prompt_id, []).extend((pair.chosen_index, pair.rejected_index))
-    assert by_prompt
-    assert all(sorted(seen) == [0, 0, 1, 1, 2, 2] for seen in by_prompt.values())
 
 
 def test_a_policy_that_another_run_replaced_is_loaded_again(
