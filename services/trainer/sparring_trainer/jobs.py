@@ -93,9 +93,10 @@ class Jobs:
     def _process(self, folder: JobFolder) -> tuple[bool, int | None]:
         """Whether the job's process runs, and if not, its exit code where this service was its parent."""
         process = folder.process()
+        if process is not None and processes.is_alive(process):
+            return True, None
         child = self._children.get(folder.job_id)
-        exit_code = None if child is None else child.poll()
-        return process is not None and processes.is_alive(process), exit_code
+        return False, None if child is None else processes.exit_code(child)
 
     def _start(self, folder: JobFolder) -> None:
         folder.write_status(_status(folder.job_id, "running"))

@@ -61,6 +61,16 @@ def is_alive(reference: ProcessRef) -> bool:
         return False
 
 
+def exit_code(child: subprocess.Popen[bytes]) -> int | None:
+    """How a process ended that is not alive any more; None if its threads do not end.
+
+    A killed process counts as dead while its other threads still end, and has no exit code until they have.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(GRACE_SECONDS)
+    return None
+
+
 def stop(reference: ProcessRef) -> None:
     """End the process and all that it started: SIGTERM, and SIGKILL for what is left after GRACE_SECONDS."""
     if not is_alive(reference):
