@@ -31,7 +31,8 @@ class SparringError(Exception):
 
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
-        self.message = message
+        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry.
+        self.message = message.encode("utf-8", "backslashreplace").decode()
         self.detail = detail
 
     def body(self) -> dict[str, Any]:
