@@ -61,7 +61,7 @@ def test_work_is_dropped_when_its_deadline_passes() -> None:
         held, answers = in_background(url, "/v1/compare", HOLD)
         assert computer.held.wait(60)
         late = post(url, "/v1/rank", MANY, **{"x-sparring-deadline-seconds": "0.2"})
-        assert (late.status_code, error_type(late)) == (504, "deadline_passed")
+        assert (late.status_code, error_type(late)) == (408, "deadline_passed")
         assert metric(url, "sparring_judge_queued_pairs") == 0
         lines = post(url, "/v1/rank", MANY, accept="application/x-ndjson", **{"x-sparring-deadline-seconds": "0.2"})
         assert lines.status_code == 200
