@@ -8,7 +8,7 @@ import numpy as np
 
 from sparring_judge.checkpoint import find_judge
 from sparring_judge.deberta import build_network, read_weights
-from sparring_judge.engine import games
+from sparring_judge.task import games
 from sparring_judge.passes import cut, lay_out
 from sparring_judge.tokens import load_tokenizer
 from sparring_shared.preference import scores

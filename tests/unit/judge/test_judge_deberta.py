@@ -10,7 +10,8 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_p
 
 from sparring_judge.buckets import relative_buckets
 from sparring_judge.checkpoint import EncoderConfig
-from sparring_judge.deberta import PairRmNetwork, build_network
+from sparring_judge.deberta import build_network
+from sparring_judge.encoder import PairRmNetwork
 from sparring_judge.passes import Pass
 from sparring_shared.errors import CheckpointMismatch
 
