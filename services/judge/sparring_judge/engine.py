@@ -106,13 +106,26 @@ class Computed:
     padding: int = 0
 
 
-class Computer(Protocol):
-    """Gives units their values. `batch_tokens` is what it likes to take at once, `parallel` how many such calls at a time."""
+@dataclass(frozen=True)
+class Description:
+    """Where a computer computes, how many tokens it likes to take at once, and how many such calls at a time.
+
+    `note` is what a user of its numbers should know, such as the error of a lower precision.
+    """
 
     device: str
     batch_tokens: int
-    parallel: int
-    note: str | None
+    parallel: int = 1
+    note: str | None = None
+
+
+class Computer(Protocol):
+    """Gives units their values."""
+
+    @property
+    def description(self) -> Description:
+        """Where and how it computes."""
+        ...
 
     def compute(self, units: Sequence[Unit]) -> Computed:
         """The value of each unit. Raises RuntimeError or MemoryError when the engine fails as a whole."""

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Sequence
 
-from sparring_judge.engine import Computed, Limits, Plan, Reading, Unit, unit_key
+from sparring_judge.engine import Computed, Description, Limits, Plan, Reading, Unit, unit_key
 from sparring_judge.task import Task
 from sparring_shared.records import JudgeRef
 
@@ -41,10 +41,7 @@ class FakeReader:
 class FakeComputer:
     """Each (prompt, candidate) has a worth in [0, 4) from its CRC-32; logit = worth of first - worth of second + 0.25."""
 
-    device = "cpu"
-    batch_tokens = 2048
-    parallel = 1
-    note = None
+    description = Description("cpu", batch_tokens=2048)
 
     def compute(self, units: Sequence[Unit]) -> Computed:
         """See `Computer`."""

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Protocol
 
 from sparring_judge.checkpoint import JudgeFiles, find_judge
-from sparring_judge.engine import Computed, Engine, Limits, Plan, Reading, Unit, unit_key
+from sparring_judge.engine import Computed, Description, Engine, Limits, Plan, Unit, unit_key
 from sparring_judge.passes import Pass, TokenisedTask, cut, distinct_games, lay_out
 from sparring_judge.settings import JudgeSettings
 from sparring_judge.task import Game, Task
@@ -60,12 +60,8 @@ class Network(Protocol):
 class PairRmComputer:
     """A `Computer` over the network."""
 
-    parallel = 1
-
-    def __init__(self, network: Network, device: str, batch_tokens: int, note: str | None = None) -> None:
-        self.device = device
-        self.batch_tokens = batch_tokens
-        self.note = note
+    def __init__(self, network: Network, description: Description) -> None:
+        self.description = description
         self._network = network
 
     def compute(self, units: Sequence[Unit]) -> Computed:
@@ -100,4 +96,4 @@ def _computer(files: JudgeFiles, largest_id: int, device: str, threads: int) -> 
     rows = network.words.num_embeddings
     if largest_id >= rows:
         raise CheckpointMismatch(f"{files.tokenizer} has ids up to {largest_id}, but the model embeds only {rows}.")
-    return PairRmComputer(network, str(network.device), GROUP_TOKENS)
+    return PairRmComputer(network, Description(str(network.device), GROUP_TOKENS))
