@@ -1,5 +1,6 @@
 """LLaMA-Factory's reward model API: `POST /v1/score/evaluation`."""
 
+from collections.abc import Callable
 from uuid import uuid4
 
 from fastapi import APIRouter
@@ -23,7 +24,7 @@ class ScoreResponse(Body):
     scores: list[float]
 
 
-def llama_factory_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
+def llama_factory_routes(reward: RewardAnswers, judge_name: Callable[[], str]) -> APIRouter:
     """Give as `reward_model: http://HOST:8002/v1/score/evaluation` with `reward_model_type: api`."""
     routes = APIRouter(tags=["LLaMA-Factory"])
 
@@ -34,6 +35,6 @@ def llama_factory_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
         Without it nobody can say where the prompt ends: each whole text is compared with the configured answer.
         """
         found = await reward([split_text(text, answer_after) for text in request.messages])
-        return ScoreResponse(id=f"scoreeval-{uuid4().hex}", model=judge_name, scores=[one.win_rate for one in found])
+        return ScoreResponse(id=f"scoreeval-{uuid4().hex}", model=judge_name(), scores=[one.win_rate for one in found])
 
     return routes

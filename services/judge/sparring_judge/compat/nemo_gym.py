@@ -4,7 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from sparring_judge.compat.rewards import Answer, Ask, ask_all, rank_item, read_rewards
+from sparring_judge.asking import Ask
+from sparring_judge.compat.rewards import Answer, ask_all, rank_item, read_rewards
 from sparring_judge.compat.texts import Body, PlainText, Turn
 from sparring_shared.preference import Floats, pairwise_probs
 

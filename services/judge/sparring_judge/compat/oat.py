@@ -3,7 +3,8 @@
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from sparring_judge.compat.rewards import Answer, Ask, RewardAnswers, ask_all
+from sparring_judge.asking import Ask
+from sparring_judge.compat.rewards import Answer, RewardAnswers, ask_all
 from sparring_shared.errors import InvalidInput
 from sparring_shared.preference import pairwise_probs
 from sparring_shared.wire.judge import RankItem

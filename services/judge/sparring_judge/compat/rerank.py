@@ -1,6 +1,6 @@
 """`POST /rerank`, for whom it is the same path: vLLM, Jina and Cohere send `documents`, text-embeddings-inference `texts`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -76,7 +76,7 @@ def best_first(rewards: Sequence[Reward]) -> list[tuple[int, Reward]]:
     return sorted(enumerate(rewards), key=lambda one: -one[1].win_rate)
 
 
-def rerank_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
+def rerank_routes(reward: RewardAnswers, judge_name: Callable[[], str]) -> APIRouter:
     """`/rerank`, and its names under `/v1` and `/v2`."""
     routes = APIRouter(tags=["Rerank: vLLM, Jina, Cohere, text-embeddings-inference"], route_class=TeiRoute)
 
@@ -106,7 +106,7 @@ def rerank_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
             for at, one in best_first(found)
         ]
         return RerankResponse(
-            id=f"rerank-{uuid4().hex}", model=judge_name, results=results[: request.top_n or None], usage=usage(found)
+            id=f"rerank-{uuid4().hex}", model=judge_name(), results=results[: request.top_n or None], usage=usage(found)
         )
 
     return routes

@@ -10,13 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from sparring_judge.asking import Ask
 from sparring_judge.engine import Judgement
 from sparring_shared.errors import InvalidInput, SparringError
 from sparring_shared.preference import pairwise_probs, win_rates
 from sparring_shared.wire.judge import Conversation, RankItem
-
-Ask: TypeAlias = Callable[[Sequence[RankItem]], Awaitable[list[Judgement | SparringError]]]
-"""Judges items, item for item. Raises SparringError for the request as a whole."""
 
 
 @dataclass(frozen=True)

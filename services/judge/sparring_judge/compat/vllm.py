@@ -1,7 +1,7 @@
 """The scoring routes of vLLM's server: `POST /score`, `/v1/score` and `/classify`; verl asks the latter."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 from uuid import uuid4
 
@@ -115,7 +115,7 @@ def usage(rewards: Sequence[Reward]) -> Usage:
     return Usage(prompt_tokens=tokens, total_tokens=tokens)
 
 
-def vllm_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
+def vllm_routes(reward: RewardAnswers, judge_name: Callable[[], str]) -> APIRouter:
     """`/score` and `/classify`."""
     routes = APIRouter(tags=["vLLM"])
 
@@ -126,7 +126,7 @@ def vllm_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
         found = await reward(scored_answers(request))
         data = [Score(index=at, score=value(one, request.use_activation)) for at, one in enumerate(found)]
         return ScoreResponse(
-            id=f"score-{uuid4().hex}", created=int(time.time()), model=judge_name, data=data, usage=usage(found)
+            id=f"score-{uuid4().hex}", created=int(time.time()), model=judge_name(), data=data, usage=usage(found)
         )
 
     @routes.post("/classify")
@@ -135,7 +135,7 @@ def vllm_routes(reward: RewardAnswers, judge_name: str) -> APIRouter:
         found = await reward(classified_answers(request, answer_after))
         data = [Class(index=at, probs=[value(one, request.use_activation)]) for at, one in enumerate(found)]
         return ClassifyResponse(
-            id=f"classify-{uuid4().hex}", created=int(time.time()), model=judge_name, data=data, usage=usage(found)
+            id=f"classify-{uuid4().hex}", created=int(time.time()), model=judge_name(), data=data, usage=usage(found)
         )
 
     return routes
