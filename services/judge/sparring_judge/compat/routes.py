@@ -1,6 +1,7 @@
 """All routes for other tools together."""
 
 from collections.abc import Callable
+
 from fastapi import APIRouter
 
 from sparring_judge.asking import Ask
