@@ -9,13 +9,13 @@ from sparring_judge.compat.rewards import RewardAnswers
 from sparring_judge.compat.texts import Body, PlainText, split_text
 
 
-class ScoreRequest(Body):
+class EvaluationRequest(Body):
     """`messages` [B] are whole texts, prompt and answer with special tokens, not messages of a chat."""
 
     messages: tuple[PlainText, ...]
 
 
-class ScoreResponse(Body):
+class EvaluationResponse(Body):
     """`scores` [B]."""
 
     id: str
@@ -29,12 +29,12 @@ def llama_factory_routes(reward: RewardAnswers, judge_name: Callable[[], str]) -
     routes = APIRouter(tags=["LLaMA-Factory"])
 
     @routes.post("/v1/score/evaluation")
-    async def evaluate(request: ScoreRequest, answer_after: str | None = None) -> ScoreResponse:
+    async def evaluate(request: EvaluationRequest, answer_after: str | None = None) -> EvaluationResponse:
         """The reward of each text; `answer_after` in the URL is what stands in them before the answer.
 
         Without it nobody can say where the prompt ends: each whole text is compared with the configured answer.
         """
         found = await reward([split_text(text, answer_after) for text in request.messages])
-        return ScoreResponse(id=f"scoreeval-{uuid4().hex}", model=judge_name(), scores=[one.win_rate for one in found])
+        return EvaluationResponse(id=f"scoreeval-{uuid4().hex}", model=judge_name(), scores=[one.win_rate for one in found])
 
     return routes

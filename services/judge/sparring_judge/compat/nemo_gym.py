@@ -36,7 +36,7 @@ class ResponseObject(Body):
         return "".join(part.text for content in messages for part in content if part.type == "output_text")
 
 
-class CompareRequest(Body):
+class ComparisonRequest(Body):
     """`response_objs` [K], answers to the conversation; a `principle` says nothing to this judge."""
 
     conversation_history: tuple[Turn, ...]
@@ -54,7 +54,7 @@ class Comparison(Body):
     ranking: float
 
 
-class CompareResponse(Body):
+class ComparisonResponse(Body):
     """`rewards` [K]; `comparison_results` of all pairs, None for a lone response."""
 
     rewards: list[float]
@@ -74,10 +74,10 @@ def nemo_gym_routes(ask: Ask, lone_answer_against: str, max_candidates: int) -> 
     routes = APIRouter(tags=["NeMo-Gym"])
 
     @routes.post("/compare")
-    async def compare(request: CompareRequest) -> CompareResponse:
+    async def compare(request: ComparisonRequest) -> ComparisonResponse:
         """The win rate of each response among all of the request."""
         if not request.response_objs:
-            return CompareResponse(rewards=[])
+            return ComparisonResponse(rewards=[])
         prompt = tuple(turn.message() for turn in request.conversation_history)
         answers = [Answer(prompt, response.text) for response in request.response_objs]
         (judged,) = await ask_all(ask, [rank_item(answers, lone_answer_against, max_candidates)])
@@ -86,6 +86,6 @@ def nemo_gym_routes(ask: Ask, lone_answer_against: str, max_candidates: int) -> 
         if len(answers) > 1:
             truncated = sum(one.truncated for one in found) / len(found)
             more = {"comparison_results": comparisons(pairwise_probs(judged.logits)), "metrics": {"truncated_rate": truncated}}
-        return CompareResponse(rewards=[one.win_rate for one in found], **more)
+        return ComparisonResponse(rewards=[one.win_rate for one in found], **more)
 
     return routes

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag
 
 from sparring_judge.compat.rewards import Answer, Reward, RewardAnswers
 from sparring_judge.compat.tei import TeiRoute
-from sparring_judge.compat.texts import Body, PlainText, Text
+from sparring_judge.compat.texts import Body, PlainText, Text, Texts
 from sparring_judge.compat.vllm import Usage, usage
 
 
@@ -17,7 +17,7 @@ class RerankRequest(Body):
     """What vLLM, Jina and Cohere send; `top_n` 0 or None means all."""
 
     query: Text
-    documents: Text | tuple[Text, ...]
+    documents: Texts
     top_n: Annotated[int, Field(ge=0)] | None = None
     return_documents: bool | None = None
 
@@ -95,13 +95,12 @@ def rerank_routes(reward: RewardAnswers, judge_name: Callable[[], str]) -> APIRo
                 )
                 for at, one in best_first(found)
             ]
-        texts = (request.documents,) if isinstance(request.documents, str) else request.documents
-        found = await reward([Answer(request.query, text) for text in texts])
+        found = await reward([Answer(request.query, text) for text in request.documents])
         results = [
             RerankResult(
                 index=at,
                 relevance_score=one.win_rate,
-                document=None if request.return_documents is False else Document(text=texts[at]),
+                document=None if request.return_documents is False else Document(text=request.documents[at]),
             )
             for at, one in best_first(found)
         ]

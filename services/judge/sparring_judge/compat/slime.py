@@ -1,6 +1,9 @@
 """slime's and miles' remote reward model: `POST /remote_rm`."""
 
+from typing import Annotated
+
 from fastapi import APIRouter
+from pydantic import Discriminator, Tag
 
 from sparring_judge.compat.rewards import Answer, RewardAnswers
 from sparring_judge.compat.texts import Body, PlainText, Turn, without_end_tokens
@@ -9,7 +12,10 @@ from sparring_judge.compat.texts import Body, PlainText, Turn, without_end_token
 class SampleRequest(Body):
     """One sample; its prompt is a text or a list of messages."""
 
-    prompt: PlainText | tuple[Turn, ...]
+    prompt: Annotated[
+        Annotated[PlainText, Tag("text")] | Annotated[tuple[Turn, ...], Tag("messages")],
+        Discriminator(lambda prompt: "text" if isinstance(prompt, str) else "messages"),
+    ]
     response: PlainText
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from sparring_judge.compat.rewards import Answer, Reward, RewardAnswers
 from sparring_judge.compat.texts import Body, PlainText, split_text
@@ -19,10 +19,25 @@ Entry = Annotated[tuple[PlainText, ...], Field(min_length=1, max_length=2)]
 """A text alone, or a prompt and an answer."""
 
 
+class Inputs(Body):
+    """The entries of a request, and whether they came as a batch."""
+
+    entries: tuple[Entry, ...]
+    batch: bool
+
+
+def _inputs(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"entries": ((value,),), "batch": False}
+    if isinstance(value, list) and any(isinstance(one, str) for one in value):
+        return {"entries": (value,), "batch": False}
+    return {"entries": value, "batch": True}
+
+
 class PredictRequest(Body):
     """A text, an entry, or a batch of entries."""
 
-    inputs: PlainText | Entry | tuple[Entry, ...]
+    inputs: Annotated[Inputs, BeforeValidator(_inputs, json_schema_input_type=str | Entry | list[Entry])]
     raw_scores: bool = False
 
 
@@ -75,12 +90,6 @@ async def _answer(request: Request, error: SparringError, raised: Exception) -> 
     return JSONResponse({"error": error.message, "error_type": error_type(error)}, error.status, headers)
 
 
-def entries(inputs: str | tuple[str, ...] | tuple[tuple[str, ...], ...]) -> tuple[list[tuple[str, ...]], bool]:
-    """The entries of a request, and whether they came as a batch."""
-    texts = (inputs,) if isinstance(inputs, str) else tuple(one for one in inputs if isinstance(one, str))
-    return ([texts], False) if texts else ([one for one in inputs if not isinstance(one, str)], True)
-
-
 def tei_routes(reward: RewardAnswers) -> APIRouter:
     """`/predict`."""
     routes = APIRouter(tags=["text-embeddings-inference"], route_class=TeiRoute)
@@ -92,8 +101,8 @@ def tei_routes(reward: RewardAnswers) -> APIRouter:
         def prediction(one: Reward) -> list[Prediction]:
             return [Prediction(score=one.log_odds if request.raw_scores else one.win_rate)]
 
-        given, batch = entries(request.inputs)
-        found = await reward([Answer(*one) if len(one) == 2 else split_text(one[0], answer_after) for one in given])
-        return [prediction(one) for one in found] if batch else prediction(found[0])
+        entries = request.inputs.entries
+        found = await reward([Answer(*one) if len(one) == 2 else split_text(one[0], answer_after) for one in entries])
+        return [prediction(one) for one in found] if request.inputs.batch else prediction(found[0])
 
     return routes

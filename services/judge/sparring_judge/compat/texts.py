@@ -50,6 +50,14 @@ Text = Annotated[PlainText, BeforeValidator(_joined)]
 """A text, or an object around one."""
 
 
+def _several(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_several, json_schema_input_type=Text | list[Text])]
+"""Texts, or one alone."""
+
+
 class Turn(Body):
     """One message of a conversation, in OpenAI's shape; a developer is a system by a newer name."""
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import AliasChoices, Field
 
 from sparring_judge.compat.rewards import Answer, Reward, RewardAnswers
-from sparring_judge.compat.texts import Body, PlainText, Text, Turn, split_text, without_end_tokens
+from sparring_judge.compat.texts import Body, Texts, Turn, split_text, without_end_tokens
 from sparring_shared.errors import InvalidInput
 
 LABEL = "preferred"
@@ -28,8 +28,8 @@ class Usage(Body):
 class ScoreRequest(Body):
     """Prompts and answers: one prompt to all answers, or one to each. vLLM knows other names for the two."""
 
-    text_1: Text | tuple[Text, ...] = Field(validation_alias=_PROMPTS)
-    text_2: Text | tuple[Text, ...] = Field(validation_alias=_ANSWERS)
+    text_1: Texts = Field(validation_alias=_PROMPTS)
+    text_2: Texts = Field(validation_alias=_ANSWERS)
     use_activation: bool | None = None
 
 
@@ -55,7 +55,7 @@ class ScoreResponse(Body):
 class ClassifyRequest(Body):
     """Whole texts, or one conversation that ends with the answer."""
 
-    input: PlainText | tuple[PlainText, ...] | None = None
+    input: Texts | None = None
     messages: Annotated[tuple[Turn, ...], Field(min_length=1)] | None = None
     use_activation: bool | None = None
 
@@ -82,8 +82,7 @@ class ClassifyResponse(Body):
 
 def scored_answers(request: ScoreRequest) -> list[Answer]:
     """The answers with their prompts. Raises InvalidInput unless they are 1 to 1, 1 to N or N to N."""
-    prompts = (request.text_1,) if isinstance(request.text_1, str) else request.text_1
-    texts = (request.text_2,) if isinstance(request.text_2, str) else request.text_2
+    prompts, texts = request.text_1, request.text_2
     if len(prompts) not in (1, len(texts)):
         raise InvalidInput(
             f"There are {len(prompts)} prompts and {len(texts)} answers; send one prompt, or one for each answer."
@@ -100,8 +99,7 @@ def classified_answers(request: ClassifyRequest, answer_after: str | None) -> li
         return [Answer(tuple(turn.message() for turn in prompt), without_end_tokens(answer.content))]
     if request.input is None:
         raise InvalidInput("input: is missing; send texts there, or a conversation as messages.")
-    texts = (request.input,) if isinstance(request.input, str) else request.input
-    return [split_text(text, answer_after) for text in texts]
+    return [split_text(text, answer_after) for text in request.input]
 
 
 def value(reward: Reward, use_activation: bool | None) -> float:
