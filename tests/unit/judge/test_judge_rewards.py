@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sparring_judge.compat.rewards import Answer, Reward, read_rewards, rewarder, rivals
+from sparring_judge.compat.rewards import Answer, read_rewards, rewarder, rivals
 from sparring_judge.engine import Judgement, Reading
 from sparring_shared.errors import Broken, InvalidInput, SparringError
 from sparring_shared.records import Message
@@ -23,7 +23,8 @@ def judgement(logits: list[list[float]]) -> Judgement:
 
 def test_a_lone_answer_gets_the_probability_that_it_beats_the_configured_one() -> None:
     (found,) = read_rewards(judgement([[0, 2 * LOG3], [0, 0]]), 1)
-    assert found == Reward(win_rate=pytest.approx(0.75), log_odds=pytest.approx(LOG3), truncated=True, tokens=5)
+    assert (found.win_rate, found.log_odds) == (pytest.approx(0.75), pytest.approx(LOG3))
+    assert (found.truncated, found.tokens) == (True, 5)
 
 
 def test_a_certain_lone_answer_has_finite_log_odds() -> None:

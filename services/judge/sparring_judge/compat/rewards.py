@@ -6,9 +6,9 @@ an answer as good as its rivals has 0.5.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sparring_judge.asking import Ask
 from sparring_judge.engine import Judgement
@@ -38,7 +38,7 @@ class Reward:
     tokens: int
 
 
-RewardAnswers: TypeAlias = Callable[[Sequence[Answer]], Awaitable[list[Reward]]]
+RewardAnswers: TypeAlias = Callable[[Sequence[Answer]], Coroutine[Any, Any, list[Reward]]]
 """The rewards of the answers of one request, in their order. Raises SparringError."""
 
 
