@@ -4,6 +4,7 @@ from fastapi.testclient import TestClient
 
 PROMPT = "Which of these is a fruit: plum, saw?"
 OTHER_PROMPT = "Which of these is a tool: plum, saw?"
+LONE_ANSWER_AGAINST = "saw is a fruit."
 ANSWERS = ("saw is a fruit.", "plum is a fruit.", "It is plum, a fruit.")
 
 

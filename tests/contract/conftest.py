@@ -2,6 +2,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from compat_answers import LONE_ANSWER_AGAINST
 from fastapi.testclient import TestClient
 from processes import ROOT, service
 
@@ -9,8 +10,6 @@ from sparring_judge.background import BackgroundJudge
 from sparring_judge.engines import load_engine
 from sparring_judge.service import create_app
 from sparring_judge.settings import JudgeSettings
-
-LONE_ANSWER_AGAINST = "saw is a fruit."
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from compat_answers import ANSWERS, OTHER_PROMPT, PROMPT, beats, win_rates
-from conftest import LONE_ANSWER_AGAINST
+from compat_answers import ANSWERS, LONE_ANSWER_AGAINST, OTHER_PROMPT, PROMPT, beats, win_rates
 from fastapi.testclient import TestClient
 
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from compat_answers import ANSWERS, OTHER_PROMPT, PROMPT, beats, win_rates
-from conftest import LONE_ANSWER_AGAINST
+from compat_answers import ANSWERS, LONE_ANSWER_AGAINST, OTHER_PROMPT, PROMPT, beats, win_rates
 from fastapi.testclient import TestClient
 
 CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"

@@ -1,5 +1,7 @@
 """oat's remote reward and preference oracle: `POST /get_feedback`, MessagePack both ways."""
 
+from typing import Any
+
 import msgspec
 from fastapi import APIRouter, Request, Response
 
@@ -42,16 +44,19 @@ def read_request(body: bytes) -> FeedbackRequest:
     return request
 
 
+def _described(message: type[msgspec.Struct]) -> dict[str, Any]:
+    return {_TYPE: {"schema": msgspec.json.schema_components([message])[1][message.__name__]}}
+
+
 def oat_routes(ask: Ask, reward: RewardAnswers) -> APIRouter:
     """Give as `--oracle-type preference --oracle remote --remote-rm-url http://HOST:8002`."""
     routes = APIRouter(tags=["oat"])
-    bodies = {_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 
     @routes.post(
         "/get_feedback",
         response_class=Response,
-        openapi_extra={"requestBody": {"required": True, "content": bodies}},
-        responses={200: {"content": bodies}},
+        openapi_extra={"requestBody": {"required": True, "content": _described(FeedbackRequest)}},
+        responses={200: {"content": _described(FeedbackResponse)}},
     )
     async def get_feedback(request: Request) -> Response:
         """Rewards of responses, or the first's chances in pairs of candidates."""
