@@ -125,6 +125,15 @@ def test_a_tag_in_a_text_is_plain_text(client: TestClient, tag: str) -> None:
     assert "logits" in found
 
 
+@pytest.mark.parametrize("text", ["a\0b", "\0", "[CLS] [SEP] [MASK] [PAD]", "a" * 40_000, "\u202e\ufeff", "\r\n\t"])
+def test_any_text_is_judged(client: TestClient, text: str) -> None:
+    prompt, candidate = rank(
+        client, {"prompt": text, "candidates": ["yes", "no"]}, {"prompt": "yes?", "candidates": [text, "no"]}
+    )
+    assert all(math.isfinite(item["logits"][0][1]) for item in (prompt, candidate))
+    assert candidate["truncated"] == [len(text) == 40_000, False]
+
+
 def test_a_lone_candidate_is_judged_without_a_pass(client: TestClient) -> None:
     (found,) = rank(client, {"prompt": "yes?", "candidates": ["yes"]})
     assert (found["win_rates"], found["scores"], found["ranks"], found["passes"]) == ([0.5], [0], [1], 0)
@@ -240,12 +249,22 @@ def test_a_judge_that_loads_is_alive_and_not_ready() -> None:
         assert client.post("/v1/rank", json={"items": [ITEM]}).json()["judge"] == {"name": "fake", "revision": "crc32"}
 
 
-def test_golden_through_http() -> None:
-    group = golden_group("k2")
-    items = [{"prompt": p, "candidates": c} for p, c in zip(group["inputs"], group["candidates"], strict=True)]
-    with loaded_client(JudgeSettings(model=golden_layout("pairrm_hf"), device="cpu")) as client:
+def test_llm_blenders_numbers_over_http_alone_and_in_one_mixed_request() -> None:
+    groups = [golden_group(name) for name in ("basic_k5", "k2", "k1", "edge", "long_cand", "long_source", "batch_effect")]
+    items = [
+        {"prompt": p, "candidates": c} for group in groups for p, c in zip(group["inputs"], group["candidates"], strict=True)
+    ]
+    logits = [matrix for group in groups for matrix in group["logit_matrix_bs1"]]
+    ranks = [ranks for group in groups for ranks in group["ranks_bs1"]]
+    scores = [scores for group in groups for scores in group["rank_scores_bs1"]]
+    settings = JudgeSettings(model=golden_layout("pairrm_hf"), device="cpu", cache_entries=0)
+    with loaded_client(settings) as client:
         wait_until_ready(client)
-        found = rank(client, *items)
-    for one, scores, ranks in zip(found, group["rank_scores_bs1"], group["ranks_bs1"], strict=True):
-        assert one["scores"] == pytest.approx(scores, abs=1e-4)
-        assert list(one["ranks"]) == ranks
+        mixed, alone = rank(client, *items), [rank(client, item)[0] for item in items]
+    for found in (mixed, alone):
+        for one, matrix, places, wanted in zip(found, logits, ranks, scores, strict=True):
+            assert [row for line in one["logits"] for row in line] == pytest.approx(
+                [row for line in matrix for row in line], abs=1e-4
+            )
+            assert one["scores"] == pytest.approx(wanted, abs=1e-4)
+            assert list(one["ranks"]) == places
