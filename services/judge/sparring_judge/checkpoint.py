@@ -4,7 +4,6 @@ Two layouts are known: llm-blender/PairRM (its config names the backbone, which 
 llm-blender/PairRM-hf (all in one folder).
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sparring_judge.engine import Limits
 from sparring_judge.hub import hub_folder
-from sparring_shared.artifacts import weights_digest
+from sparring_judge.model_folder import find_model
 from sparring_shared.errors import CheckpointMismatch
 from sparring_shared.records import JudgeRef
 from sparring_shared.run_config import explain
@@ -89,17 +88,8 @@ def find_judge(model: str, revision: str | None) -> JudgeFiles:
 
     Raises NotFound for a model that is nowhere, CheckpointMismatch for a folder that holds no PairRM judge.
     """
-    folder, from_hub = Path(model), not Path(model).is_dir()
-    if from_hub:
-        folder = hub_folder(model, revision, (*_SMALL, "*.safetensors"))
-        if not any(folder.glob("*.safetensors")):
-            folder = hub_folder(model, revision, (*_SMALL, "pytorch_model.bin"))
-    weights = tuple(sorted(folder.glob("*.safetensors"))) or tuple(folder.glob("pytorch_model.bin"))
-    if not weights:
-        raise CheckpointMismatch(f"{folder} holds no *.safetensors or pytorch_model.bin; give the folder of a PairRM judge.")
-    name = model if from_hub else folder.resolve().name
-    ref = JudgeRef(name=name, revision=folder.name if from_hub else _digest(folder, weights))
-    return _described(folder, ref, weights)
+    found = find_model(model, revision, _SMALL)
+    return _described(found.folder, found.ref, found.weights)
 
 
 def _described(folder: Path, ref: JudgeRef, weights: tuple[Path, ...]) -> JudgeFiles:
@@ -134,13 +124,6 @@ def _tokenizer(*folders: Path) -> Path:
             if (folder / name).is_file():
                 return folder / name
     raise CheckpointMismatch(f"There is no tokenizer.json or spm.model in {' or '.join(map(str, folders))}; copy it there.")
-
-
-def _digest(folder: Path, weights: tuple[Path, ...]) -> str:
-    if weights[0].suffix == ".safetensors":
-        return weights_digest(folder)
-    with weights[0].open("rb") as stream:
-        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

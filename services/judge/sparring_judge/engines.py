@@ -17,6 +17,14 @@ def load_engine(settings: JudgeSettings) -> Engine:
                 settings.candidate_max_tokens or _DEFAULT_LIMITS.candidate_max_tokens,
             )
             return Engine(FakeReader(limits), FakeComputer)
+        case "pair-lm":
+            from sparring_judge.pair_lm import load_pair_lm
+
+            return load_pair_lm(settings)
+        case "reward":
+            from sparring_judge.reward import load_reward
+
+            return load_reward(settings)
         case _:
             from sparring_judge.pairrm import load_pairrm
 
