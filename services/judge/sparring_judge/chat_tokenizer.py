@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from sparring_judge.dialogue import valid_text
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 from sparring_shared.records import Message
 
@@ -48,11 +49,7 @@ class ChatTokenizer:
 
     def plain(self, text: str) -> str:
         """The text with special tokens broken. Raises InvalidInput for a text that is not valid Unicode."""
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidInput(f"A text holds half a surrogate pair at character {error.start}; send valid Unicode.") from None
-        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", valid_text(text))
 
     def cut(self, text: str, room: int) -> tuple[str, int]:
         """As much of a text as fits into `room` tokens, and how many tokens the whole has."""

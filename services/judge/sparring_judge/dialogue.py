@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
+from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message
+
+
+def valid_text(text: str) -> str:
+    """The text itself. Raises InvalidInput for one that is not valid Unicode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"A text holds half a surrogate pair at character {error.start}; send valid Unicode.") from None
+    return text
 
 
 def plain_turns(messages: Sequence[Message]) -> str:

@@ -79,7 +79,8 @@ def write_gemma_judge(folder: Path) -> Path:
 def write_llama_reward(folder: Path, labels: int = 1) -> Path:
     """A random reward model, a decoder without a padding token."""
     torch.manual_seed(2)
-    LlamaForSequenceClassification(LlamaConfig(**(SHAPE | {"num_labels": labels}))).save_pretrained(folder)
+    shape: dict[str, Any] = SHAPE | {"num_labels": labels}
+    LlamaForSequenceClassification(LlamaConfig(**shape)).save_pretrained(folder)
     byte_tokenizer().save_pretrained(folder)
     return folder
 
