@@ -12,7 +12,7 @@ Each error is one sentence that says what is wrong and what to change, with the 
     |-- Unauthorized          401
     |-- Unavailable           503  not ready, or a service behind it does not answer
     |   '-- Busy              429  the queue is full
-    |-- DeadlinePassed        504  it took longer than allowed
+    |-- DeadlinePassed        408  it took longer than allowed
     '-- Broken                500  the engine behind the service failed
 """
 
@@ -31,7 +31,8 @@ class SparringError(Exception):
 
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
-        self.message = message
+        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry.
+        self.message = message.encode("utf-8", "backslashreplace").decode()
         self.detail = detail
 
     def body(self) -> dict[str, Any]:
@@ -105,9 +106,9 @@ class Busy(Unavailable):
 
 
 class DeadlinePassed(SparringError):
-    """It took longer than the caller or the service allows; the rest of the work was dropped (504)."""
+    """It took longer than the caller or the service allows; the rest of the work was dropped (408)."""
 
-    status = 504
+    status = 408
     type = "deadline_passed"
 
 

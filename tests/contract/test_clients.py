@@ -11,9 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from sparring_controller.clients import JudgeClient, TrainerClient
-from sparring_shared.errors import InvalidInput, Unavailable
+from sparring_shared.errors import InvalidInput, Unauthorized, Unavailable
 from sparring_shared.run_config import SppoConfig, TrainingConfig
 from sparring_shared.wire.judge import CompareItem, CompareResult, ItemError, RankItem, RankResult
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
@@ -69,6 +70,14 @@ def test_rank_with_an_error_among_the_items(judge: JudgeClient) -> None:
     assert sum(first.win_rates) == pytest.approx(1.5)
     assert first.ranks[0] == 1
     assert answer.judge.revision.startswith("sha256:")
+
+
+def test_a_judge_that_wants_a_token() -> None:
+    item = CompareItem(prompt=PROMPT, a="plum is a fruit.", b="saw is a fruit.")
+    with service("judge", SPARRING_JUDGE_ENGINE="fake", SPARRING_JUDGE_TOKEN="s3cret") as url:
+        with pytest.raises(Unauthorized, match="The bearer token is missing or wrong"):
+            JudgeClient(url).compare([item])
+        assert len(JudgeClient(url, SecretStr("s3cret")).compare([item]).items) == 1
 
 
 def test_compare_agrees_with_rank(judge: JudgeClient) -> None:

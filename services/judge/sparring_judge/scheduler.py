@@ -123,20 +123,24 @@ class Scheduler:
     def _take(self, room: int) -> list[_Entry]:
         """The next batch: at most `room` tokens, or one unit; empty if nothing waits."""
         batch: list[_Entry] = []
-        for _ in range(len(self._turns)):
+        while self._turns:
             request = self._turns.popleft()
+            before = len(batch)
             while request.entries and (not batch or request.entries[0].unit.tokens <= room):
                 entry = request.entries.popleft()
-                if entry.started or entry.wanted == 0:
-                    continue
-                entry.started = True
-                self._count(entry, -1)
-                metrics.WAIT.observe(time.monotonic() - entry.since)
-                batch.append(entry)
-                room -= entry.unit.tokens
+                if not entry.started and entry.wanted:
+                    batch.append(entry)
+                    room -= entry.unit.tokens
+                    self._start(entry)
             if request.entries:
-                self._turns.append(request)
+                (self._turns.append if len(batch) > before else self._turns.appendleft)(request)
+                break
         return batch
+
+    def _start(self, entry: _Entry) -> None:
+        entry.started = True
+        self._count(entry, -1)
+        metrics.WAIT.observe(time.monotonic() - entry.since)
 
     async def _serve(self, slot: Slot) -> None:
         while True:

@@ -19,7 +19,10 @@ Load = Callable[[], Computer]
 class Slot(Protocol):
     """Computes one batch at a time."""
 
-    description: Description
+    @property
+    def description(self) -> Description:
+        """What its computer says of itself, once it is loaded. Raises what `load` raises."""
+        ...
 
     async def compute(self, units: Sequence[Unit]) -> Computed:
         """See `Computer.compute`."""
@@ -48,15 +51,17 @@ class ThreadSlot:
 
 
 class ProcessSlot:
-    """A process with a computer of its own; one that dies is replaced before the next batch.
-
-    Raises what `load` raises.
-    """
+    """A process with a computer of its own; one that dies is replaced before the next batch."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._executor = self._start()
-        self.description = self._executor.submit(_describe_ours).result()
+        self._described = self._executor.submit(_describe_ours)
+
+    @property
+    def description(self) -> Description:
+        """See `Slot`."""
+        return self._described.result()
 
     async def compute(self, units: Sequence[Unit]) -> Computed:
         """See `Slot`; raises BrokenProcessPool, a RuntimeError, when the process dies meanwhile."""
@@ -80,10 +85,12 @@ def open_slots(load: Load, workers: int) -> list[Slot]:
 
     Blocks until all are loaded. Raises what `load` raises.
     """
-    if workers > 1:
-        return [ProcessSlot(load) for _ in range(workers)]
-    computer = load()
-    return [ThreadSlot(computer) for _ in range(computer.description.parallel)]
+    if workers == 1:
+        computer = load()
+        return [ThreadSlot(computer) for _ in range(computer.description.parallel)]
+    slots = [ProcessSlot(load) for _ in range(workers)]
+    assert all(slot.description for slot in slots)
+    return list(slots)
 
 
 # What follows runs in the process of a ProcessSlot.
