@@ -73,7 +73,8 @@ class PairRankerConfig(BaseModel):
 
 @dataclass(frozen=True)
 class JudgeFiles:
-    """All that is needed to load a judge; `tag_ids` are those that the config states, if it does."""
+    """All that is needed to load a judge; `tag_ids` are those that the config states, `backbone` the folder or hub id that it
+    names, each None if it does not."""
 
     ref: JudgeRef
     weights: tuple[Path, ...]
@@ -81,6 +82,7 @@ class JudgeFiles:
     encoder: EncoderConfig
     limits: Limits
     tag_ids: tuple[int, int, int] | None
+    backbone: str | None = None
 
 
 def find_judge(model: str, revision: str | None) -> JudgeFiles:
@@ -96,10 +98,11 @@ def _described(folder: Path, ref: JudgeRef, weights: tuple[Path, ...]) -> JudgeF
     config = _read(folder / "config.json")
     if "ranker_type" in config:
         ranker = _parse(PairRankerConfig, config, folder)
-        backbone = _backbone(folder, ranker.model_name)
+        near = _near(folder, ranker.model_name)
+        backbone = near or hub_folder(ranker.model_name, None, _SMALL)
         limits = Limits(ranker.source_maxlength, ranker.candidate_maxlength)
         encoder = _parse(EncoderConfig, _read(backbone / "config.json"), backbone)
-        return JudgeFiles(ref, weights, _tokenizer(folder, backbone), encoder, limits, None)
+        return JudgeFiles(ref, weights, _tokenizer(folder, backbone), encoder, limits, None, str(near or ranker.model_name))
     if "source_prefix_id" in config:
         tag_ids = (config["source_prefix_id"], config["cand1_prefix_id"], config["cand2_prefix_id"])
         encoder = _parse(EncoderConfig, config, folder)
@@ -110,12 +113,10 @@ def _described(folder: Path, ref: JudgeRef, weights: tuple[Path, ...]) -> JudgeF
     )
 
 
-def _backbone(folder: Path, name: str) -> Path:
-    """The backbone's folder: a path from the judge's folder, the one around it or the working folder, else from the hub."""
-    for start in (folder, folder.resolve().parent, Path()):
-        if (start / name / "config.json").is_file():
-            return start / name
-    return hub_folder(name, None, _SMALL)
+def _near(folder: Path, name: str) -> Path | None:
+    """The backbone's folder, if it is a path from the judge's folder, the one around it or the working folder."""
+    starts = (folder, folder.resolve().parent, Path())
+    return next((start / name for start in starts if (start / name / "config.json").is_file()), None)
 
 
 def _tokenizer(*folders: Path) -> Path:
