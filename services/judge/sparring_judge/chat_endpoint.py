@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import openai
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -17,12 +18,6 @@ from sparring_shared.errors import Broken, InvalidInput, SparringError, Unavaila
 from sparring_shared.run_config import explain
 
 _UNKNOWN = re.compile(r"unsupported|not support|unknown|unrecognized|not allowed|not permitted", re.IGNORECASE)
-_INSTEAD: dict[str, tuple[str, ...]] = {
-    "logprobs": ("logprobs", "top_logprobs"),
-    "max_tokens": ("max_tokens",),
-    "temperature": ("temperature",),
-}
-"""What some endpoints refuse, and all that is then left out."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,12 @@ class Endpoint:
     retries: int
     seconds: float
     max_tokens: int
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be told, without a name and password in it."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 class _Part(BaseModel):
@@ -89,7 +90,7 @@ class EndpointComputer:
     """A `Computer` that asks; a question that gets no answer is an error of its own unit."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.description = Description(endpoint.url, batch_tokens=1, parallel=endpoint.concurrency)
+        self.description = Description(endpoint.shown, batch_tokens=1, parallel=endpoint.concurrency)
         self._endpoint = endpoint
         self._free = BoundedSemaphore(endpoint.concurrency)
         self._refused: frozenset[str] = frozenset()
@@ -129,15 +130,15 @@ class EndpointComputer:
                 )
                 return ChatAnswer.model_validate_json(raw.text)
             except openai.BadRequestError as error:
-                refused = {name for name in _INSTEAD if name in options and name in error.message}
-                if not refused or not _UNKNOWN.search(error.message):
+                refused = refused_options(error.message) & options.keys()
+                if not refused:
                     raise self._failure(error) from None
                 self._refused = self._refused | refused
             except openai.APIError as error:
                 raise self._failure(error) from None
             except ValidationError as error:
                 problem = explain(error.errors()[:1])
-                raise Broken(f"{self._endpoint.url} answered something else than a chat completion: {problem}") from None
+                raise Broken(f"{self._endpoint.shown} answered something else than a chat completion: {problem}") from None
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -148,11 +149,10 @@ class EndpointComputer:
         }
         if "max_tokens" in self._refused:
             options["max_completion_tokens"] = self._endpoint.max_tokens
-        left_out = {option for name in self._refused for option in _INSTEAD[name]}
-        return {name: value for name, value in options.items() if name not in left_out}
+        return {name: value for name, value in options.items() if name not in self._refused}
 
     def _failure(self, error: openai.APIError) -> SparringError:
-        url = self._endpoint.url
+        url = self._endpoint.shown
         match error:
             case openai.AuthenticationError() | openai.PermissionDeniedError():
                 return Unavailable(f"{url} refuses the key; set SPARRING_JUDGE_API_KEY to one that it knows.")
@@ -170,6 +170,14 @@ class EndpointComputer:
                 return Unavailable(f"{url} fails with status {error.status_code}; see its log.")
             case _:
                 return Unavailable(f"{url} cannot be reached ({type(error).__name__}); start it or correct SPARRING_JUDGE_URL.")
+
+
+def refused_options(message: str) -> frozenset[str]:
+    """Which options an endpoint does not take, by its error message; several ask for fewer log-probs, or for none."""
+    if "logprobs" in message:
+        return frozenset({"logprobs", "top_logprobs"})
+    named = {name for name in ("max_tokens", "temperature") if name in message}
+    return frozenset(named if _UNKNOWN.search(message) else ())
 
 
 def _count_request(request: Any) -> None:

@@ -16,6 +16,7 @@ from small_lm import A, B, write_llama_judge
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from vllm_endpoint import free_port, serving
 
+from sparring_judge.chat_endpoint import refused_options
 from sparring_judge.engine import Judgement, Unit, Value, judge_tasks
 from sparring_judge.engines import load_engine
 from sparring_judge.question import DEFAULT_TEMPLATE, fill
@@ -239,6 +240,27 @@ def test_what_an_endpoint_does_not_know_is_left_out_from_then_on() -> None:
     assert computed.values == (-np.log(9), -np.log(9))
     assert len(server.bodies) == 5
     assert server.bodies[-1].keys() == {"model", "messages", "max_completion_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("Requested sample logprobs of 20, which is greater than max allowed: 5", {"logprobs", "top_logprobs"}),
+        ("Unsupported parameter: 'max_tokens' is not supported with this model.", {"max_tokens"}),
+        ("'max_tokens' is too large: 16. This model's maximum context length is 1024 tokens.", set()),
+        ("The request is not supported.", set()),
+    ],
+)
+def test_options_that_an_error_refuses(message: str, refused: set[str]) -> None:
+    assert refused_options(message) == refused
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    engine = load_engine(settings(f"http://somebody:sesame@127.0.0.1:{free_port()}/v1?key=sesame", retries=0))
+    computer = engine.load()
+    (value,) = computer.compute([Unit(b"1", 1, "q")]).values
+    assert isinstance(value, Unavailable)
+    assert "sesame" not in computer.description.device + value.message
 
 
 def test_so_many_questions_are_asked_at_once() -> None:

@@ -95,6 +95,16 @@ def test_an_item_scores_alone_as_among_others(kind: str, request: pytest.Fixture
     assert one.load().compute([unit for task in tasks for unit in one.reader.plan(task).units]).padding > 0
 
 
+@torch.inference_mode()
+def test_a_decoder_without_a_padding_token_reads_texts_of_any_ids(llama: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(llama)
+    texts = [(1, 5, 0), (1, 0, 0, 2, 1, 0, 3, 0), (2, 3, 4)]
+    alone = [model(torch.tensor([ids])).logits.item() for ids in texts]
+    found = engine(llama).load().compute([Unit(bytes(ids), len(ids), Encoded(ids)) for ids in texts])
+    assert found.values == tuple(pytest.approx(value, abs=1e-4) for value in alone)
+    assert found.padding == 10
+
+
 def test_one_unit_for_each_distinct_answer_that_plays(llama: Path) -> None:
     plan = engine(llama).reader.plan(Task("q", ("x", "y", "x", "z"), ((0, 1), (1, 0), (2, 1))))
     assert [read(unit) for unit in plan.units] == [
