@@ -18,6 +18,7 @@ class ControllerSettings(FolderSettings):
 
     A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for
     another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails.
+    `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job trains.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
@@ -33,6 +34,7 @@ class ControllerSettings(FolderSettings):
     lease_seconds: Seconds = 30
     reconcile_seconds: Seconds = 5
     patience_seconds: Seconds = 600
+    gpu_shared: bool = False
     sampling_concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
 
     @property

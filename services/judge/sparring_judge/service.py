@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from sparring_judge.answers import compare_result, item_error, rank_result
 from sparring_judge.asking import Asking, caller_deadline
 from sparring_judge.background import BackgroundJudge
+from sparring_judge.compat.routes import compat_routes
 from sparring_judge.manners import BearerToken, DropWhenGone
 from sparring_judge.settings import JudgeSettings
 from sparring_judge.streaming import stream, wants_lines
@@ -43,6 +44,8 @@ def create_app(settings: JudgeSettings, judge: BackgroundJudge) -> FastAPI:
         app.add_middleware(BearerToken, token=settings.token.get_secret_value())
     asking = Asking(settings, judge)
     app.include_router(preference_routes(judge, asking), dependencies=[Depends(caller_deadline)])
+    others = compat_routes(asking, lambda: judge.reader.ref.name, settings)
+    app.include_router(others, dependencies=[Depends(caller_deadline)])
     app.include_router(info_route(settings, judge))
     return app
 

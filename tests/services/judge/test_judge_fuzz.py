@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -26,6 +27,14 @@ FEW = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]  # an enumeration's class lists its members
 )
+
+
+@schemathesis.serializer("application/msgpack")
+def message_pack(_: schemathesis.SerializationContext, value: object) -> bytes:
+    try:
+        return msgspec.msgpack.encode(value)
+    except (OverflowError, UnicodeEncodeError):  # made-up integers and texts that MessagePack cannot hold
+        return repr(value).encode()
 
 
 @pytest.fixture(scope="module")
