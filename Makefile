@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down lock openapi clean
+.PHONY: help setup llm-blender demo test check up down lock openapi clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -8,11 +8,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 
 help:  ## What there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:  ## Make .venv and install everything into it (all others do this first)
 	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python." >&2; exit 2; }
 	@$(PYTHON) scripts/setup.py
+
+llm-blender:  ## Make .venv-llm-blender, what the judge is measured against
+	@$(PYTHON) scripts/setup.py --llm-blender
 
 demo: setup  ## Three SPPO rounds and two INPO rounds on tiny models; MODEL=, JUDGE=, PROMPTS= for your own
 	@$(BIN)/sparring demo $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
@@ -41,6 +44,8 @@ lock: setup  ## Pin the newest versions that fit pyproject.toml (needs uv)
 		--override requirements/overrides.txt --output-file requirements/cpu.txt
 	uv pip compile pyproject.toml --extra generator $(EXTRAS) --python-platform x86_64-manylinux_2_31 \
 		--output-file requirements/cuda.txt
+	uv pip compile requirements/llm-blender.in requirements/torch.in --python-version 3.11 --no-header --no-annotate --upgrade \
+		--universal --override requirements/overrides.txt --output-file requirements/llm-blender.txt
 
 clean:  ## Remove .venv and caches; runs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .venv-llm-blender .pytest_cache .ruff_cache

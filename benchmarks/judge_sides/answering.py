@@ -17,14 +17,17 @@ def read_items(folder: Path) -> tuple[list[str], list[list[str]]]:
     return [row["prompt"] for row in rows], [row["candidates"] for row in rows]
 
 
-def answer(rank: Callable[[dict[str, Any]], Scores]) -> None:
-    """Play a round for each line of standard input: `rank` gives the scores; process CPU and wall seconds are measured."""
+def answer(about: dict[str, Any], rank: Callable[[dict[str, Any]], Scores]) -> None:
+    """Say `about` once loaded; then rank whenever asked, and say scores, process CPU and wall seconds, and page faults."""
     replies = sys.stdout
     sys.stdout = sys.stderr  # what the libraries print is no reply
-    print("{}", file=replies, flush=True)
+    print(json.dumps(about), file=replies, flush=True)
     for line in sys.stdin:
-        faults, wall, cpu = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter(), time.process_time()
+        faults, wall, cpu = _faults(), time.perf_counter(), time.process_time()
         scores = rank(json.loads(line))
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
-        print(json.dumps({"cpu_s": cpu, "wall_s": wall, "page_faults": faults, "scores": scores}), file=replies, flush=True)
+        reply = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "page_faults": _faults() - faults}
+        print(json.dumps(reply | {"scores": scores}), file=replies, flush=True)
+
+
+def _faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

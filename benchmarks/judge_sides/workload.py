@@ -12,7 +12,7 @@ ANSWERERS = ("SPPO-Mistral7B-PairRM", "Mistral-7B-Instruct-v0.2", "gpt-3.5-turbo
 
 
 class NoWorkload(Exception):
-    """One sentence that says which data is missing and what to give instead."""
+    """One sentence that says what is missing and what to give instead."""
 
 
 @dataclass(frozen=True)
@@ -52,5 +52,5 @@ def _alpaca_eval() -> list[Item]:
     files = [ALPACA_EVAL / name / "model_outputs.jsonl.gz" for name in ANSWERERS]
     if not all(file.is_file() for file in files):
         raise NoWorkload(f"{ALPACA_EVAL} is absent; give --data a JSONL file with `prompt` and `candidates`.")
-    columns = [[json.loads(line) for line in gzip.open(file, "rt", encoding="utf-8")] for file in files]
+    columns = [[json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()] for file in files]
     return [Item(rows[0]["instruction"], tuple(row["output"] for row in rows)) for rows in zip(*columns, strict=True)]

@@ -83,15 +83,16 @@ def _read(x: Tensor, table: Tensor, index: Tensor, part: slice) -> Tensor:
 def at_once(query: Tensor, key: Tensor, value: Tensor, positions: Positions, places: Places) -> Tensor:
     """Context [B, R, h] of queries [B, R, H, d] over keys and values [B, S, H, d], all heads and passes together.
 
-    The products with positions go as a bias to torch's fused attention, which never stores the scores.
+    The products with positions go as a bias to torch's fused attention, which stores no scores. `flex_attention` would not need
+    the bias either, but only when compiled, for each length and on each machine anew.
     """
+    assert places.unseen is not None
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
-    shape = (*query.shape[:3], key.shape[2])
-    bias = query.new_zeros(()) if places.unseen is None else places.unseen
+    batch, heads, rows, _ = query.shape
+    bias = places.unseen.expand(batch, heads, rows, -1)
     if positions.key is not None:
-        bias = bias + (query @ positions.key.mT).gather(-1, places.by_query[:, None].expand(shape))
+        bias = bias + (query @ positions.key.mT).gather(-1, places.by_query[:, None].expand(batch, heads, -1, -1))
     if positions.query is not None:
-        by_key = (key @ positions.query.mT).gather(-1, places.by_key[:, None].expand(*shape[:2], shape[3], shape[2]))
-        bias = bias + by_key.mT
-    context = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.expand(shape), scale=1.0)
+        bias = bias + (key @ positions.query.mT).gather(-1, places.by_key[:, None].expand(batch, heads, -1, -1)).mT
+    context = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
     return context.transpose(1, 2).flatten(2)

@@ -79,12 +79,15 @@ def build_network(
     network.fix()
     if place.type == "cpu":
         _pack(network, int8=precision == "int8")
+    else:
+        network.padded = True
     return network
 
 
 def _pack(network: PairRmNetwork, *, int8: bool) -> None:
     """Make the network ready for a CPU; for int8 note what the rounding changes."""
-    tried = [_trial(length) for length in (30, 100, 300)] if int8 else []
+    vocabulary = network.words.num_embeddings
+    tried = [_trial(length, vocabulary) for length in (30, 100, 300)] if int8 else []
     exact = network.logits(tried)
     network.pack(int8)
     if int8:
@@ -92,9 +95,9 @@ def _pack(network: PairRmNetwork, *, int8: bool) -> None:
     keep_freed_memory()
 
 
-def _trial(length: int) -> Pass:
-    """A pass of the first ids, each as often as the others, with its tags a third apart."""
-    return Pass(tuple(at * 7 % length for at in range(length)), (1, length // 3, 2 * length // 3))
+def _trial(length: int, vocabulary: int) -> Pass:
+    """A pass of ids all over the vocabulary, its tags a third apart."""
+    return Pass(tuple(at * 7919 % vocabulary for at in range(length)), (1, length // 3, 2 * length // 3))
 
 
 def _precision(wanted: Precision | None, device: torch.device) -> Precision:

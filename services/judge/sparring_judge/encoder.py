@@ -18,8 +18,8 @@ from sparring_judge.passes import Pass, equal_length_groups, padded_groups
 
 CPU_TOKENS = 2048
 """Computed at once on a CPU: more fills a core no better and costs memory."""
-GPU_TOKENS = 65_536
-"""Computed at once on a GPU, padding included; of PairRM's 24 layers in 16 bits this takes about 12 GB."""
+GPU_TOKENS = 32_768
+"""Computed at once on a GPU, padding included: in 16 bits PairRM's bias takes 2 GB at its longest passes, three times over."""
 KEPT_LENGTHS = 4
 """Lengths whose places are kept: passes come sorted by length."""
 ALIGNED = 8
@@ -57,9 +57,9 @@ class Attention(nn.Module):
 
     def forward(self, hidden: Tensor, asking: Tensor, places: Places) -> Tensor:
         """Context [B, R, h] of the rows `asking` [B, R, h] over `hidden` [B, S, h]."""
-        query, key, value = self.query_proj(asking), self.key_proj(hidden), self.value_proj(hidden)
-        parts = [x.unflatten(-1, (self.heads, -1)) for x in (query, key, value)]
-        return (by_head if places.unseen is None else at_once)(*parts, self.positions, places)
+        projected = self.query_proj(asking), self.key_proj(hidden), self.value_proj(hidden)
+        query, key, value = (x.unflatten(-1, (self.heads, -1)) for x in projected)
+        return (by_head if places.unseen is None else at_once)(query, key, value, self.positions, places)
 
     def _split(self, x: Tensor) -> Tensor:
         """[P, h] -> [H, P, d]."""
@@ -88,9 +88,11 @@ class Layer(nn.Module):
 class PairRmNetwork(nn.Module):
     """logit(a, b) = head(source, a) - head(source, b) at the tags' last hidden states; > 0 when a, shown first, is better.
 
+    `padded`: passes of several lengths are computed together, the shorter ones padded; else only passes of one length.
     `int8_error` is the largest difference of a logit to fp32 on a few fixed passes, where the weights are int8.
     """
 
+    padded = False
     int8_error: float | None = None
 
     def __init__(self, config: EncoderConfig, vocabulary: int, tasks: int) -> None:
@@ -110,11 +112,6 @@ class PairRmNetwork(nn.Module):
     def device(self) -> torch.device:
         """Where the weights lie."""
         return self.words.weight.device
-
-    @property
-    def padded(self) -> bool:
-        """Whether passes of several lengths are computed together, the shorter ones padded."""
-        return self.device.type != "cpu"
 
     @property
     def batch_tokens(self) -> int:

@@ -63,5 +63,5 @@ def _int8_product(input: Tensor, weight: Tensor, scales: Tensor) -> Tensor:
     """`input` is rounded to 8 bits row by row, so that no row depends on its neighbours."""
     rows = input.flatten(0, -2)
     size = rows.abs().amax(1, keepdim=True).clamp_(min=1e-12) / 127
-    sums = torch._int_mm((rows / size).round_().to(torch.int8), weight)
+    sums = cast(Tensor, torch.ops.aten._int_mm((rows / size).round_().to(torch.int8), weight))
     return sums.float().mul_(size).mul_(scales).unflatten(0, input.shape[:-1])
