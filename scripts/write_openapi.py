@@ -20,21 +20,21 @@ def applications(folder: Path) -> dict[str, FastAPI]:
     from sparring_generator.policy import ServedPolicy
     from sparring_generator.routes import policy_routes
     from sparring_judge.background import BackgroundJudge
-    from sparring_judge.engine import Limits
-    from sparring_judge.fake import FakeJudge
+    from sparring_judge.engines import load_engine
     from sparring_judge.service import create_app as judge
     from sparring_judge.settings import JudgeSettings
     from sparring_shared.settings import FolderSettings
     from sparring_trainer.app import create_app as trainer
     from sparring_trainer.settings import TrainerSettings
 
-    fake = BackgroundJudge(lambda: FakeJudge(Limits(1224, 412)), on_failure=lambda: None)
+    judge_settings = JudgeSettings(engine="fake")
+    fake = BackgroundJudge(lambda: load_engine(judge_settings), judge_settings)
     generator = FastAPI(title="Sparring generator", version="1")
     # The routes ask for the policy only when they are called.
     generator.include_router(policy_routes(cast(ServedPolicy, None)))
     return {
         "generator": generator,
-        "judge": judge(JudgeSettings(engine="fake"), fake),
+        "judge": judge(judge_settings, fake),
         "trainer": trainer(TrainerSettings(dir=folder / "jobs"), FolderSettings()),
         "controller": controller(read_settings()),
     }

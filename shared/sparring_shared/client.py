@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from sparring_shared.errors import Broken, ErrorBody, SparringError, Unavailable, error_of
 
@@ -23,12 +23,25 @@ def raise_for_error(response: httpx.Response) -> None:
 
 
 class ServiceClient:
-    """Calls one service. Raises Unavailable when it does not answer, else the error it answered with."""
+    """Calls one service. Raises Unavailable when it does not answer, else the error it answered with.
 
-    def __init__(self, name: str, url: str, *, timeout: float = 600.0, transport: httpx.BaseTransport | None = None) -> None:
+    With a `token` each call brings it as a bearer token.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        *,
+        timeout: float = 600.0,
+        token: SecretStr | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.name = name
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout, connect=5.0), transport=transport)
+        headers = {} if token is None else {"authorization": f"Bearer {token.get_secret_value()}"}
+        limits = httpx.Timeout(timeout, connect=5.0)
+        self._http = httpx.Client(base_url=url, timeout=limits, headers=headers, transport=transport)
 
     def call(
         self, method: str, path: str, answer: type[M], body: BaseModel | None = None, headers: dict[str, str] | None = None

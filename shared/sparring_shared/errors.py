@@ -9,7 +9,10 @@ Each error is one sentence that says what is wrong and what to change, with the 
     |-- Conflict              409  the same name already stands for something else
     |   '-- PolicyMismatch         another policy is loaded than the one asked for
     |-- TooLarge              413
+    |-- Unauthorized          401
     |-- Unavailable           503  not ready, or a service behind it does not answer
+    |   '-- Busy              429  the queue is full
+    |-- DeadlinePassed        408  it took longer than allowed
     '-- Broken                500  the engine behind the service failed
 """
 
@@ -23,10 +26,13 @@ class SparringError(Exception):
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal"
+    retry_after: int | None = None
+    """Seconds after which another try makes sense, if that is known."""
 
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
-        self.message = message
+        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry.
+        self.message = message.encode("utf-8", "backslashreplace").decode()
         self.detail = detail
 
     def body(self) -> dict[str, Any]:
@@ -74,11 +80,36 @@ class TooLarge(SparringError):
     type = "too_large"
 
 
+class Unauthorized(SparringError):
+    """The bearer token is missing or wrong (401)."""
+
+    status = 401
+    type = "unauthorized"
+
+
 class Unavailable(SparringError):
     """Not ready yet, or a service behind this one does not answer (503)."""
 
     status = 503
     type = "unavailable"
+
+
+class Busy(Unavailable):
+    """More waits already than the service takes on (429); try again after `retry_after` seconds."""
+
+    status = 429
+    type = "busy"
+
+    def __init__(self, message: str, detail: Any = None, *, retry_after: int = 1) -> None:
+        super().__init__(message, detail)
+        self.retry_after = retry_after
+
+
+class DeadlinePassed(SparringError):
+    """It took longer than the caller or the service allows; the rest of the work was dropped (408)."""
+
+    status = 408
+    type = "deadline_passed"
 
 
 class Broken(SparringError):
@@ -89,7 +120,19 @@ class Broken(SparringError):
 
 _BY_TYPE: dict[str, type[SparringError]] = {
     error.type: error
-    for error in (InvalidInput, CheckpointMismatch, NotFound, Conflict, PolicyMismatch, TooLarge, Unavailable, Broken)
+    for error in (
+        InvalidInput,
+        CheckpointMismatch,
+        NotFound,
+        Conflict,
+        PolicyMismatch,
+        TooLarge,
+        Unauthorized,
+        Unavailable,
+        Busy,
+        DeadlinePassed,
+        Broken,
+    )
 }
 
 

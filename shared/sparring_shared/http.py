@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -25,7 +26,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorBody} for stat
 
 def error_answer(error: SparringError) -> JSONResponse:
     """The HTTP answer that an error travels as."""
-    return JSONResponse(error.body(), status_code=error.status)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
+    return JSONResponse(error.body(), status_code=error.status, headers=headers)
 
 
 async def _on_sparring_error(_: Request, error: Exception) -> Response:
@@ -126,9 +128,12 @@ def fail(message: str) -> int:
     return 2
 
 
-def serve(app: FastAPI, name: str, host: str, port: int) -> int:
-    """Run the service until SIGTERM or Ctrl-C; exit code 2 with one sentence if the port is in use."""
+def serve(app: FastAPI, name: str, host: str, port: int, *, drain_seconds: float = 10) -> int:
+    """Run the service until SIGTERM or Ctrl-C; exit code 2 with one sentence if the port is in use.
+
+    When it is asked to end it takes no new connections and has `drain_seconds` to finish what it began.
+    """
     if not port_is_free(host, port):
         return fail(f"port {port} on {host} is in use; stop what listens there or set SPARRING_{name.upper()}_PORT to another.")
-    uvicorn.run(app, host=host, port=port, log_level="info", access_log=False, timeout_graceful_shutdown=10)
+    uvicorn.run(app, host=host, port=port, log_level="info", access_log=False, timeout_graceful_shutdown=ceil(drain_seconds))
     return 0

@@ -1,52 +1,19 @@
 """The controller's clients against the services they call, each in its own process. The generator's is held by tests/e2e."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
+from processes import ROOT, service
+from pydantic import SecretStr
 
 from sparring_controller.clients import JudgeClient, TrainerClient
-from sparring_shared.errors import InvalidInput, Unavailable
+from sparring_shared.errors import InvalidInput, Unauthorized, Unavailable
 from sparring_shared.run_config import SppoConfig, TrainingConfig
 from sparring_shared.wire.judge import CompareItem, CompareResult, ItemError, RankItem, RankResult
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 
-ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "Which of these is a fruit: plum, saw?"
-
-
-@contextmanager
-def service(name: str, **settings: str) -> Iterator[str]:
-    """The address of a service that is ready; ended by its process id."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    prefix = f"SPARRING_{name.upper()}_"
-    environment = os.environ | {f"{prefix}PORT": str(port), **settings}
-    process = subprocess.Popen([sys.executable, "-m", f"sparring_{name}"], cwd=ROOT, env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 120
-        while not ready(url):
-            assert process.poll() is None and time.monotonic() < deadline, f"the {name} did not start"
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").is_success
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +36,14 @@ def test_rank_with_an_error_among_the_items(judge: JudgeClient) -> None:
     assert sum(first.win_rates) == pytest.approx(1.5)
     assert first.ranks[0] == 1
     assert answer.judge.revision.startswith("sha256:")
+
+
+def test_a_judge_that_wants_a_token() -> None:
+    item = CompareItem(prompt=PROMPT, a="plum is a fruit.", b="saw is a fruit.")
+    with service("judge", SPARRING_JUDGE_ENGINE="fake", SPARRING_JUDGE_TOKEN="s3cret") as url:
+        with pytest.raises(Unauthorized, match="The bearer token is missing or wrong"):
+            JudgeClient(url).compare([item])
+        assert len(JudgeClient(url, SecretStr("s3cret")).compare([item]).items) == 1
 
 
 def test_compare_agrees_with_rank(judge: JudgeClient) -> None:

@@ -30,6 +30,12 @@ def test_the_file_is_current(described: Path, service: str) -> None:
     [
         ("generator", {"/v1/policy": {"get", "put"}, "/readyz": {"get"}}),
         ("judge", {"/v1/rank": {"post"}, "/v1/compare": {"post"}, "/v1/judge": {"get"}, "/readyz": {"get"}}),
+        (
+            "judge",
+            {path: {"post"} for path in ("/get_reward", "/v1/score/evaluation", "/remote_rm", "/get_feedback", "/compare")},
+        ),
+        ("judge", {path: {"post"} for path in ("/score", "/v1/score", "/classify", "/predict")}),
+        ("judge", {path: {"post"} for path in ("/rerank", "/v1/rerank", "/v2/rerank")}),
         ("trainer", {"/v1/jobs/{job_id}": {"put", "get", "delete"}, "/readyz": {"get"}}),
         (
             "controller",

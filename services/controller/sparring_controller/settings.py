@@ -13,10 +13,12 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class ControllerSettings(FolderSettings):
-    """One field per variable: `redis_url` is `SPARRING_REDIS_URL`. The two URLs may hold passwords and are never logged.
+    """One field per variable: `redis_url` is `SPARRING_REDIS_URL`. The two URLs may hold passwords and,
+    like the token that the judge wants, are never logged.
 
     A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for
     another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails.
+    `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job trains.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
@@ -27,10 +29,12 @@ class ControllerSettings(FolderSettings):
     database_url: SecretStr | None = None
     generator_url: str = "http://127.0.0.1:8001"
     judge_url: str = "http://127.0.0.1:8002"
+    judge_token: SecretStr | None = None
     trainer_url: str = "http://127.0.0.1:8003"
     lease_seconds: Seconds = 30
     reconcile_seconds: Seconds = 5
     patience_seconds: Seconds = 600
+    gpu_shared: bool = False
     sampling_concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
 
     @property

@@ -8,26 +8,22 @@ from functools import partial
 from pathlib import Path
 
 from sparring_judge.background import BackgroundJudge
-from sparring_judge.engine import Judge, Limits
+from sparring_judge.engine import Engine
+from sparring_judge.engines import load_engine
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import SparringError
 from sparring_shared.http import fail, serve
 
 
-def loader(settings: JudgeSettings) -> Callable[[], Judge]:
+def loader(settings: JudgeSettings) -> Callable[[], Engine]:
     """What loads the engine that the settings name.
 
     A model in a folder is looked at here already, one on the hub when it is loaded. Raises NotFound or CheckpointMismatch.
     """
-    if settings.engine == "fake":
-        from sparring_judge.fake import FakeJudge
-
-        return partial(FakeJudge, Limits(settings.source_max_tokens or 1224, settings.candidate_max_tokens or 412))
-    from sparring_judge.checkpoint import find_judge
-    from sparring_judge.pairrm import load_pairrm
-
-    files = find_judge(settings.model, settings.revision) if Path(settings.model).is_dir() else None
-    return partial(load_pairrm, settings, files)
+    if settings.engine == "pairrm" and Path(settings.model).is_dir():
+        engine = load_engine(settings)
+        return lambda: engine
+    return partial(load_engine, settings)
 
 
 def main() -> int:
@@ -35,12 +31,13 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = JudgeSettings.read()
-        judge = BackgroundJudge(loader(settings), on_failure=partial(signal.raise_signal, signal.SIGINT))
+        judge = BackgroundJudge(loader(settings), settings, on_failure=partial(signal.raise_signal, signal.SIGINT))
     except SparringError as error:
         return fail(error.message)
     from sparring_judge.service import create_app
 
-    code = serve(create_app(settings, judge), "judge", settings.host, settings.port)
+    app = create_app(settings, judge)
+    code = serve(app, "judge", settings.host, settings.port, drain_seconds=settings.drain_seconds)
     return code if judge.failure is None else fail(judge.failure.message)
 
 

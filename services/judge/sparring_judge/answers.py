@@ -20,37 +20,48 @@ def item_error(error: SparringError) -> ItemError:
 
 def rank_result(judgement: Judgement, estimator: Estimator, whole: bool) -> RankResult:
     """The answer to a rank item; `whole` if all pairs were asked for."""
-    logits = judgement.logits
-    if not whole:
-        return RankResult(
-            logits=_rows(logits),
-            probs=_rows(_some_probs(logits, estimator)),
-            win_rates=None,
-            scores=None,
-            ranks=None,
-            truncated=judgement.truncated,
-        )
-    probs = pairwise_probs(logits) if estimator == "pairwise" else official_probs(logits)
-    found = scores(logits)
+    logits, reading = judgement.logits, judgement.reading
+    probs = _probs(logits, estimator) if whole else _some_probs(logits, estimator)
+    found = scores(logits) if whole else None
     return RankResult(
         logits=_rows(logits),
         probs=_rows(probs),
-        win_rates=tuple(win_rates(probs).tolist()),
-        scores=tuple(found.tolist()),
-        ranks=competition_ranks(found),
-        truncated=judgement.truncated,
+        win_rates=tuple(win_rates(probs).tolist()) if whole else None,
+        scores=None if found is None else tuple(found.tolist()),
+        ranks=None if found is None else competition_ranks(found),
+        truncated=reading.truncated,
+        tokens=reading.tokens,
+        prompt_truncated=reading.prompt_truncated,
+        prompt_tokens=reading.prompt_tokens,
+        position_bias=position_bias(logits),
+        passes=judgement.units,
+        cache_hits=judgement.cache_hits,
     )
 
 
-def compare_result(judgement: Judgement) -> CompareResult:
+def compare_result(judgement: Judgement, estimator: Estimator) -> CompareResult:
     """The answer to a compare item."""
-    logits = judgement.logits
+    logits, reading = judgement.logits, judgement.reading
+    first, second = float(logits[0, 1]), float(logits[1, 0])
     return CompareResult(
-        p_a=float(pairwise_probs(logits)[0, 1]),
-        logit_ab=float(logits[0, 1]),
-        logit_ba=float(logits[1, 0]),
-        truncated=(judgement.truncated[0], judgement.truncated[1]),
+        p_a=float(_probs(logits, estimator)[0, 1]),
+        logit_ab=first,
+        logit_ba=second,
+        truncated=(reading.truncated[0], reading.truncated[1]),
+        tokens=(reading.tokens[0], reading.tokens[1]),
+        prompt_truncated=reading.prompt_truncated,
+        prompt_tokens=reading.prompt_tokens,
+        position_bias=(first + second) / 2,
+        position_consistent=(first > 0) == (second < 0),
+        passes=judgement.units,
+        cache_hits=judgement.cache_hits,
     )
+
+
+def position_bias(logits: Floats) -> float | None:
+    """Mean of C_ij over all i != j that were asked for: 0 for a judge that does not mind the order; None without a pair."""
+    asked = ~np.isnan(logits) & ~np.eye(len(logits), dtype=bool)
+    return float(logits[asked].mean()) if asked.any() else None
 
 
 def competition_ranks(values: Floats) -> tuple[int, ...]:
@@ -59,6 +70,10 @@ def competition_ranks(values: Floats) -> tuple[int, ...]:
     Values that differ by less than 1e-9 tie: equal texts have equal scores but for the rounding of their sums.
     """
     return tuple(1 + int((values > value + _SAME_SCORE).sum()) for value in values)
+
+
+def _probs(logits: Floats, estimator: Estimator) -> Floats:
+    return pairwise_probs(logits) if estimator == "pairwise" else official_probs(logits)
 
 
 def _some_probs(logits: Floats, estimator: Estimator) -> Floats:

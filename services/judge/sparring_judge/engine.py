@@ -1,41 +1,24 @@
-"""What an engine is: it takes tasks and gives back their logits, nothing else. HTTP and probabilities lie above it."""
+"""What an engine is, in two parts: a reader that turns tasks into units of work, and a computer that gives each unit its value.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+The reader is cheap (it tokenises) and lives in the process that answers HTTP; the computer holds the model and may live in
+processes of its own. What lies between them (queue, cache, batches) is the same for all engines and knows nothing of models.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from sparring_judge.conversation import prompt_text
-from sparring_shared.errors import InvalidInput, SparringError
+import numpy as np
+
+from sparring_judge.task import Game, Task
+from sparring_shared.errors import Broken, SparringError
 from sparring_shared.preference import Floats
 from sparring_shared.records import JudgeRef
-from sparring_shared.wire.judge import RankItem
 
-Game: TypeAlias = tuple[int, int]
-"""(i, j): candidate i is shown first, candidate j second."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One prompt, its K candidates and the games to play, e.g. `Task("2 + 2?", ("4", "5"), ((0, 1), (1, 0)))`."""
-
-    prompt: str
-    candidates: tuple[str, ...]
-    games: tuple[Game, ...]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What an engine says of one task.
-
-    `logits` [K, K]: C[i, j] > 0 when i, shown first, is better; diagonal 0, NaN where not asked. `truncated` [K]: only the
-    beginning of the candidate was read; `source_truncated` the same of the prompt. `passes` and `tokens` were computed.
-    """
-
-    logits: Floats
-    truncated: tuple[bool, ...]
-    source_truncated: bool
-    passes: int
-    tokens: int
+Value: TypeAlias = float | SparringError
+"""What a unit came to: a number, or what went wrong with this unit alone."""
 
 
 @dataclass(frozen=True)
@@ -46,32 +29,152 @@ class Limits:
     candidate_max_tokens: int
 
 
-class Judge(Protocol):
-    """An engine. It need not be safe for several threads: one task list at a time."""
+@dataclass(frozen=True)
+class Unit:
+    """The smallest piece of work, computed once however often it is asked for.
+
+    `key` [16 bytes] is a digest of the judge and of all that the value depends on, see `unit_key`; `tokens` is what it costs;
+    `content` is the engine's own.
+    """
+
+    key: bytes
+    tokens: int
+    content: object = field(compare=False, repr=False)
+
+
+Term: TypeAlias = tuple[float, int]
+"""(weight, index of a unit)."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How much of a task's texts the judge reads: token counts before any cut, and which texts are cut.
+
+    Example: `Reading(prompt_tokens=4, prompt_truncated=False, tokens=(2, 900), truncated=(False, True))`.
+    """
+
+    prompt_tokens: int
+    prompt_truncated: bool
+    tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A task as work: distinct `units`, and each game's logit as a weighted sum of their values.
+
+    Example: a judge of pairs plays the game (0, 1) as `{(0, 1): ((1.0, 0),)}`; one that rewards single answers as
+    `{(0, 1): ((1.0, 0), (-1.0, 1))}`.
+    """
+
+    units: tuple[Unit, ...]
+    games: Mapping[Game, tuple[Term, ...]]
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge says of one task.
+
+    `logits` [K, K]: C[i, j] > 0 when i, shown first, is better; diagonal 0, NaN where not asked. `units` were needed, of which
+    `cache_hits` had been computed for an earlier request.
+    """
+
+    logits: Floats
+    reading: Reading
+    units: int
+    cache_hits: int = 0
+
+
+class Reader(Protocol):
+    """Turns tasks into plans; used by one thread at a time."""
 
     ref: JudgeRef
-    engine: str
-    device: str
+    name: str
     limits: Limits
 
-    def judge(self, tasks: Sequence[Task]) -> list[Judgement | SparringError]:
-        """Judge each task; what is wrong with one task stands in its place and leaves its neighbours alone."""
+    def plan(self, task: Task) -> Plan:
+        """The task as units of work. Raises SparringError for what is wrong with it."""
         ...
 
 
-def new_task(item: RankItem) -> Task | SparringError:
-    """The task of a rank item: both orders of each pair asked for, of all pairs if none are named."""
+@dataclass(frozen=True)
+class Computed:
+    """Values of units in their order, and how many tokens were computed besides theirs, as padding."""
+
+    values: tuple[Value, ...]
+    padding: int = 0
+
+
+@dataclass(frozen=True)
+class Description:
+    """Where a computer computes, how many tokens it likes to take at once, and how many such calls at a time.
+
+    `note` is what a user of its numbers should know, such as the error of a lower precision.
+    """
+
+    device: str
+    batch_tokens: int
+    parallel: int = 1
+    note: str | None = None
+
+
+class Computer(Protocol):
+    """Gives units their values."""
+
+    @property
+    def description(self) -> Description:
+        """Where and how it computes."""
+        ...
+
+    def compute(self, units: Sequence[Unit]) -> Computed:
+        """The value of each unit. Raises RuntimeError or MemoryError when the engine fails as a whole."""
+        ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A reader, and what makes its computer; `load` is called once in each process that computes, and can be pickled."""
+
+    reader: Reader
+    load: Callable[[], Computer]
+
+
+def unit_key(ref: JudgeRef, *parts: str | Sequence[int]) -> bytes:
+    """Digest of a judge's name and revision and of what it reads, texts or token ids; each part is delimited."""
+    digest = hashlib.blake2b(f"{ref.name}\0{ref.revision}\0".encode(), digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else np.asarray(part, np.int64).tobytes()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()
+
+
+def judgement(plan: Plan, values: Sequence[Value], cache_hits: int = 0) -> Judgement | SparringError:
+    """Put the values of a plan's units back into the matrix of its task, or say what failed."""
+    numbers = [value for value in values if isinstance(value, float)]
+    if len(numbers) < len(values):
+        return next(value for value in values if isinstance(value, SparringError))
+    if not all(map(math.isfinite, numbers)):
+        return Broken("The judge gave a logit that is not finite; the weights are damaged or overflow in this precision.")
+    count = len(plan.reading.tokens)
+    logits = np.full((count, count), np.nan)
+    np.fill_diagonal(logits, 0.0)
+    for game, terms in plan.games.items():
+        logits[game] = sum(weight * numbers[at] for weight, at in terms)
+    return Judgement(logits, plan.reading, len(plan.units), cache_hits)
+
+
+def try_plan(reader: Reader, task: Task) -> Plan | SparringError:
+    """The plan of a task, or what is wrong with it."""
     try:
-        return Task(prompt_text(item.prompt), item.candidates, games(len(item.candidates), item.pairs))
+        return reader.plan(task)
     except SparringError as error:
         return error
 
 
-def games(count: int, pairs: Sequence[Game] | None = None) -> tuple[Game, ...]:
-    """Both orders of the given pairs, or of all pairs of `count` candidates. Raises InvalidInput for a pair out of range."""
-    if pairs is None:
-        return tuple((i, j) for i in range(count) for j in range(count) if i != j)
-    for i, j in pairs:
-        if i == j or not (0 <= i < count and 0 <= j < count):
-            raise InvalidInput(f"The pair [{i}, {j}] does not name two different candidates of 0 to {count - 1}.")
-    return tuple(dict.fromkeys(game for i, j in pairs for game in ((i, j), (j, i))))
+def judge_tasks(reader: Reader, computer: Computer, tasks: Sequence[Task]) -> list[Judgement | SparringError]:
+    """Judge tasks here and now, all units in one call; what is wrong with one task leaves its neighbours alone."""
+    plans = [try_plan(reader, task) for task in tasks]
+    units = tuple(dict.fromkeys(unit for plan in plans if isinstance(plan, Plan) for unit in plan.units))
+    values = dict(zip(units, computer.compute(units).values, strict=True)) if units else {}
+    return [judgement(plan, [values[unit] for unit in plan.units]) if isinstance(plan, Plan) else plan for plan in plans]

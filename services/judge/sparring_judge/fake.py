@@ -3,47 +3,54 @@
 import zlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from sparring_judge.engine import Judgement, Limits, Task
-from sparring_shared.errors import SparringError
+from sparring_judge.engine import Computed, Description, Limits, Plan, Reading, Unit, unit_key
+from sparring_judge.task import Task
 from sparring_shared.records import JudgeRef
 
 _POSITION_BIAS = 0.25
 
 
-class FakeJudge:
-    """Each (prompt, candidate) has a worth in [0, 4) from its CRC-32; logit = worth of first - worth of second + 0.25.
+class FakeReader:
+    """One unit for each game; words count as tokens, and only for what is told of them."""
 
-    Words count as tokens, and only for `truncated`.
-    """
-
-    engine = "fake"
-    device = "cpu"
+    name = "fake"
+    ref = JudgeRef(name="fake", revision="crc32")
 
     def __init__(self, limits: Limits) -> None:
-        self.ref = JudgeRef(name="fake", revision="crc32")
         self.limits = limits
 
-    def judge(self, tasks: Sequence[Task]) -> list[Judgement | SparringError]:
-        """Judge each task; see `Judge`."""
-        return [self._judge(task) for task in tasks]
-
-    def _judge(self, task: Task) -> Judgement:
-        count = len(task.candidates)
-        worth = [_worth(task.prompt, candidate) for candidate in task.candidates]
-        logits = np.full((count, count), np.nan)
-        np.fill_diagonal(logits, 0.0)
-        for i, j in task.games:
-            logits[i, j] = worth[i] - worth[j] + _POSITION_BIAS
+    def plan(self, task: Task) -> Plan:
+        """See `Reader`."""
         lengths = [len(text.split()) for text in (task.prompt, *task.candidates)]
-        return Judgement(
-            logits=logits,
-            truncated=tuple(length > self.limits.candidate_max_tokens for length in lengths[1:]),
-            source_truncated=lengths[0] > self.limits.source_max_tokens,
-            passes=len(task.games),
-            tokens=sum(lengths[0] + lengths[1 + i] + lengths[1 + j] for i, j in task.games),
+        units = [self._unit(task.prompt, task.candidates[i], task.candidates[j]) for i, j in task.games]
+        return Plan(
+            units=tuple(units),
+            games={game: ((1.0, at),) for at, game in enumerate(task.games)},
+            reading=Reading(
+                prompt_tokens=lengths[0],
+                prompt_truncated=lengths[0] > self.limits.source_max_tokens,
+                tokens=tuple(lengths[1:]),
+                truncated=tuple(length > self.limits.candidate_max_tokens for length in lengths[1:]),
+            ),
         )
+
+    def _unit(self, *texts: str) -> Unit:
+        return Unit(unit_key(self.ref, *texts), sum(len(text.split()) for text in texts), texts)
+
+
+class FakeComputer:
+    """Each (prompt, candidate) has a worth in [0, 4) from its CRC-32; logit = worth of first - worth of second + 0.25."""
+
+    description = Description("cpu", batch_tokens=2048)
+
+    def compute(self, units: Sequence[Unit]) -> Computed:
+        """See `Computer`."""
+        return Computed(tuple(self.logit(unit) for unit in units))
+
+    def logit(self, unit: Unit) -> float:
+        """The logit of one game."""
+        prompt, first, second = unit.content  # pyright: ignore[reportGeneralTypeIssues]  # three texts, see FakeReader
+        return _worth(prompt, first) - _worth(prompt, second) + _POSITION_BIAS
 
 
 def _worth(prompt: str, candidate: str) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sparring_judge.engine import Game, Limits
+from sparring_judge.engine import Limits, Reading
+from sparring_judge.task import Game
 
 Ids: TypeAlias = tuple[int, ...]
 _FRAME = 3  # [CLS], tag, [SEP] around each text
@@ -34,12 +35,11 @@ class Pass:
 
 @dataclass(frozen=True)
 class TokenisedTask:
-    """A task as token ids without frame, already cut: `source`, `candidates` [K], `truncated` [K]."""
+    """A task as token ids without frame, already cut: `source`, `candidates` [K], and what was cut."""
 
     source: Ids
     candidates: tuple[Ids, ...]
-    truncated: tuple[bool, ...]
-    source_truncated: bool
+    reading: Reading
 
 
 def cut(source: Ids, candidates: Sequence[Ids], limits: Limits) -> TokenisedTask:
@@ -53,8 +53,12 @@ def cut(source: Ids, candidates: Sequence[Ids], limits: Limits) -> TokenisedTask
     return TokenisedTask(
         source=kept,
         candidates=tuple(candidate[:room] for candidate in candidates),
-        truncated=tuple(len(candidate) > room for candidate in candidates),
-        source_truncated=len(source) > len(kept),
+        reading=Reading(
+            prompt_tokens=len(source),
+            prompt_truncated=len(source) > len(kept),
+            tokens=tuple(map(len, candidates)),
+            truncated=tuple(len(candidate) > room for candidate in candidates),
+        ),
     )
 
 

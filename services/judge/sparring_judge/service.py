@@ -1,18 +1,22 @@
-"""The HTTP routes of the judge."""
+"""The HTTP service of the judge: its own routes, those of other tools, and its manners."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 
-from sparring_judge import metrics
 from sparring_judge.answers import compare_result, item_error, rank_result
+from sparring_judge.asking import Asking, caller_deadline
 from sparring_judge.background import BackgroundJudge
-from sparring_judge.engine import Judgement, Task, new_task
+from sparring_judge.compat.routes import compat_routes
+from sparring_judge.manners import BearerToken, DropWhenGone
 from sparring_judge.settings import JudgeSettings
-from sparring_shared.errors import InvalidInput, SparringError
+from sparring_judge.streaming import stream, wants_lines
+from sparring_shared.errors import SparringError
 from sparring_shared.http import create_service
 from sparring_shared.wire.judge import (
+    NDJSON,
     CompareRequest,
     CompareResponse,
     JudgeInfo,
@@ -22,23 +26,7 @@ from sparring_shared.wire.judge import (
     RankResponse,
 )
 
-
-async def judge_items(judge: BackgroundJudge, items: Sequence[RankItem]) -> list[Judgement | SparringError]:
-    """The judgement of each item, or what is wrong with it."""
-    tasks = [new_task(item) for item in items]
-    found = await judge.judge([task for task in tasks if isinstance(task, Task)])
-    metrics.count(one for one in found if isinstance(one, Judgement))
-    judged = iter(found)
-    return [next(judged) if isinstance(task, Task) else task for task in tasks]
-
-
-def check_size(settings: JudgeSettings, counts: Sequence[int]) -> None:
-    """Raise InvalidInput for too many items, or an item with too many candidates; `counts` are candidates per item."""
-    if len(counts) > settings.max_items:
-        raise InvalidInput(f"The request holds {len(counts)} items; send {settings.max_items} at most.")
-    for at, count in enumerate(counts):
-        if count > settings.max_candidates:
-            raise InvalidInput(f"items.{at} holds {count} candidates; send {settings.max_candidates} at most.")
+_STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}, "description": "All at once, or line by line."}}
 
 
 def create_app(settings: JudgeSettings, judge: BackgroundJudge) -> FastAPI:
@@ -48,43 +36,76 @@ def create_app(settings: JudgeSettings, judge: BackgroundJudge) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         judge.start()
         yield
+        await judge.close()
 
     app = create_service("Sparring judge", judge.missing, max_body_bytes=settings.max_body_bytes, lifespan=lifespan)
+    app.add_middleware(DropWhenGone)
+    if settings.token is not None:
+        app.add_middleware(BearerToken, token=settings.token.get_secret_value())
+    asking = Asking(settings, judge)
+    app.include_router(preference_routes(judge, asking), dependencies=[Depends(caller_deadline)])
+    others = compat_routes(asking, lambda: judge.reader.ref.name, settings)
+    app.include_router(others, dependencies=[Depends(caller_deadline)])
+    app.include_router(info_route(settings, judge))
+    return app
 
-    @app.post("/v1/rank", tags=["judge"])
-    async def rank(request: RankRequest) -> RankResponse:
+
+def preference_routes(judge: BackgroundJudge, asking: Asking) -> APIRouter:
+    """Rank and compare."""
+    router = APIRouter(prefix="/v1", tags=["judge"])
+
+    @router.post("/rank", response_model=RankResponse, responses=_STREAMED)
+    async def rank(request: RankRequest, caller: Request) -> RankResponse | Response:
         """Compare the K candidates of each prompt with each other, in both orders."""
-        ref = judge.current.ref
-        check_size(settings, [len(item.candidates) for item in request.items])
-        judged = await judge_items(judge, request.items)
+        ref, items = judge.reader.ref, request.items
+        if wants_lines(caller):
+            return await stream(
+                asking, items, ref, lambda at, one: rank_result(one, request.estimator, items[at].pairs is None)
+            )
         answers = [
             item_error(one) if isinstance(one, SparringError) else rank_result(one, request.estimator, item.pairs is None)
-            for item, one in zip(request.items, judged, strict=True)
+            for item, one in zip(items, await asking(items), strict=True)
         ]
         return RankResponse(judge=ref, items=tuple(answers))
 
-    @app.post("/v1/compare", tags=["judge"])
-    async def compare(request: CompareRequest) -> CompareResponse:
+    @router.post("/compare", response_model=CompareResponse, responses=_STREAMED)
+    async def compare(request: CompareRequest, caller: Request) -> CompareResponse | Response:
         """Compare two answers to each prompt, in both orders."""
-        ref = judge.current.ref
-        check_size(settings, [2] * len(request.items))
-        judged = await judge_items(judge, [RankItem(prompt=item.prompt, candidates=(item.a, item.b)) for item in request.items])
-        answers = [item_error(one) if isinstance(one, SparringError) else compare_result(one) for one in judged]
+        ref = judge.reader.ref
+        items = [RankItem(prompt=item.prompt, candidates=(item.a, item.b)) for item in request.items]
+        if wants_lines(caller):
+            return await stream(asking, items, ref, lambda _, one: compare_result(one, request.estimator))
+        answers = [
+            item_error(one) if isinstance(one, SparringError) else compare_result(one, request.estimator)
+            for one in await asking(items)
+        ]
         return CompareResponse(judge=ref, items=tuple(answers))
 
-    @app.get("/v1/judge", tags=["judge"])
+    return router
+
+
+def info_route(settings: JudgeSettings, judge: BackgroundJudge) -> APIRouter:
+    """Which judge this is."""
+    router = APIRouter(prefix="/v1", tags=["judge"])
+
+    @router.get("/judge")
     async def info() -> JudgeInfo:
         """Which judge this is, and what one request may hold."""
-        current = judge.current
+        reader, description = judge.reader, judge.description
         limits = JudgeLimits(
             max_items=settings.max_items,
             max_candidates=settings.max_candidates,
             max_body_bytes=settings.max_body_bytes,
-            source_max_tokens=current.limits.source_max_tokens,
-            candidate_max_tokens=current.limits.candidate_max_tokens,
+            source_max_tokens=reader.limits.source_max_tokens,
+            candidate_max_tokens=reader.limits.candidate_max_tokens,
         )
         return JudgeInfo(
-            name=current.ref.name, revision=current.ref.revision, engine=current.engine, device=current.device, limits=limits
+            name=reader.ref.name,
+            revision=reader.ref.revision,
+            engine=reader.name,
+            device=description.device,
+            note=description.note,
+            limits=limits,
         )
 
-    return app
+    return router

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Path, Response
 
 from sparring_shared.http import create_service
 from sparring_shared.settings import FolderSettings
-from sparring_shared.wire.trainer import JobRequest, JobStatus
+from sparring_shared.wire.trainer import JobRequest, JobStatus, RunningJob
 from sparring_trainer.jobs import Jobs
 from sparring_trainer.settings import TrainerSettings
 
@@ -36,6 +36,11 @@ def create_app(settings: TrainerSettings, folders: FolderSettings) -> FastAPI:
         status, new = jobs.put(job_id, request)
         response.status_code = 201 if new else 200
         return status
+
+    @app.get("/v1/jobs", tags=["jobs"])
+    def get_running() -> RunningJob:
+        """Which job runs now; one at a time does."""
+        return RunningJob(job_id=jobs.running())
 
     @app.get("/v1/jobs/{job_id}", tags=["jobs"])
     def get_job(job_id: JobId) -> JobStatus:

@@ -37,8 +37,8 @@ class Jobs:
                 raise Conflict(f"The job {job_id} was asked for with another body; choose another job id.")
             if known and self.get(job_id).state in ("running", "succeeded"):
                 return self.get(job_id), False
-            if self._current is not None and self.get(self._current).state == "running":
-                raise Conflict(f"The job {self._current} is running; wait for its end or DELETE it.", {"job_id": self._current})
+            if (other := self.running()) is not None:
+                raise Conflict(f"The job {other} is running; wait for its end or DELETE it.", {"job_id": other})
             check_paths(request, self._folders)
             done = published(job_id, request)
             if done is None:
@@ -51,6 +51,11 @@ class Jobs:
                 checkpoint, metrics = done
                 folder.write_status(_status(job_id, "succeeded", checkpoint=checkpoint, metrics=metrics))
             return self.get(job_id), not known
+
+    def running(self) -> str | None:
+        """The id of the job that runs now, if one does."""
+        with self._lock:
+            return self._current if self._current is not None and self.get(self._current).state == "running" else None
 
     def get(self, job_id: str) -> JobStatus:
         """The job's status. Raises NotFound for an id that was never PUT.
@@ -79,9 +84,9 @@ class Jobs:
     def close(self) -> None:
         """End the running job, if any: without its service nobody would stop it."""
         with self._lock:
-            if self._current is not None and self.get(self._current).state == "running":
+            if (job_id := self.running()) is not None:
                 sentence = "The trainer service was stopped while the job ran; PUT it again to go on."
-                self._stop(self._folder(self._current), "failed", sentence)
+                self._stop(self._folder(job_id), "failed", sentence)
 
     def _folder(self, job_id: str) -> JobFolder:
         return JobFolder(self._settings.dir / job_id)

@@ -1,6 +1,6 @@
 """Judge bodies: `POST /v1/rank`, `POST /v1/compare`, `GET /v1/judge`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -10,12 +10,24 @@ from sparring_shared.records import JudgeRef, Message, Record
 Conversation = str | Annotated[tuple[Message, ...], Field(min_length=1)]
 """A prompt as plain text, or as messages that end with the user's turn."""
 
+Estimator: TypeAlias = Literal["pairwise", "official"]
+"""How probabilities come from logits; see `sparring_shared.preference`."""
+
+NDJSON = "application/x-ndjson"
+"""Accepted by rank and compare: a line `{"judge": ...}`, then one `ResultLine` for each item in their order."""
+
+DEADLINE_HEADER = "X-Sparring-Deadline-Seconds"
+"""How long the caller will wait; what is not computed by then is dropped."""
+
 
 class RankItem(Record):
-    """One prompt and its K candidates; `pairs` limits the work to these (i, j), both orders of each."""
+    """One prompt and its K candidates; `pairs` limits the work to these (i, j), both orders of each.
+
+    K is 1 to the judge's limit, 32 at most; an item outside of it is answered with an error of its own.
+    """
 
     prompt: Conversation
-    candidates: Annotated[tuple[str, ...], Field(min_length=2, max_length=32)]
+    candidates: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...] | None = None
 
 
@@ -23,7 +35,7 @@ class RankRequest(Record):
     """Body of `POST /v1/rank`; K may differ from item to item."""
 
     items: Annotated[tuple[RankItem, ...], Field(min_length=1)]
-    estimator: Literal["pairwise", "official"] = "pairwise"
+    estimator: Estimator = "pairwise"
 
 
 class RankResult(Record):
@@ -31,7 +43,8 @@ class RankResult(Record):
 
     `logits` [K][K] raw, i first (None where not asked for); `probs` [K][K] and `win_rates` [K] by the estimator; `scores`
     [K] as llm-blender defines them (mean over all K of C_ij - C_ji); `ranks` [K] from 1, ties share the best rank;
-    `truncated` [K]. With `pairs`, what needs the whole matrix is None.
+    `truncated` and `tokens` [K], the latter before the cut; `position_bias` is the mean logit of the one shown first;
+    of `passes` computations that it took, `cache_hits` were known. With `pairs`, what needs the whole matrix is None.
     """
 
     logits: tuple[tuple[float | None, ...], ...]
@@ -40,6 +53,12 @@ class RankResult(Record):
     scores: tuple[float, ...] | None
     ranks: tuple[int, ...] | None
     truncated: tuple[bool, ...]
+    tokens: tuple[int, ...]
+    prompt_truncated: bool
+    prompt_tokens: int
+    position_bias: float | None
+    passes: int
+    cache_hits: int
 
 
 class ItemError(Record):
@@ -67,15 +86,26 @@ class CompareRequest(Record):
     """Body of `POST /v1/compare`."""
 
     items: Annotated[tuple[CompareItem, ...], Field(min_length=1)]
+    estimator: Estimator = "pairwise"
 
 
 class CompareResult(Record):
-    """`p_a` is P(a beats b), averaged over both orders; `logit_ab` has a first; `truncated` is for (a, b)."""
+    """`p_a` is P(a beats b) over both orders, by the estimator; `logit_ab` has a first; `truncated` is for (a, b).
+
+    `position_consistent`: the same answer wins in both orders. For the others see `RankResult`.
+    """
 
     p_a: float
     logit_ab: float
     logit_ba: float
     truncated: tuple[bool, bool]
+    tokens: tuple[int, int]
+    prompt_truncated: bool
+    prompt_tokens: int
+    position_bias: float
+    position_consistent: bool
+    passes: int
+    cache_hits: int
 
 
 class CompareResponse(Record):
@@ -83,6 +113,19 @@ class CompareResponse(Record):
 
     judge: JudgeRef
     items: tuple[CompareResult | ItemError, ...]
+
+
+class JudgeLine(Record):
+    """First line of a streamed answer."""
+
+    judge: JudgeRef
+
+
+class ResultLine(Record):
+    """A further line of a streamed answer: what `items[index]` came to."""
+
+    index: int
+    item: RankResult | CompareResult | ItemError
 
 
 class JudgeLimits(Record):
@@ -96,10 +139,11 @@ class JudgeLimits(Record):
 
 
 class JudgeInfo(Record):
-    """Answer of `GET /v1/judge`."""
+    """Answer of `GET /v1/judge`; `note` is what a user of its numbers should know, such as the error of int8."""
 
     name: str
     revision: str
     engine: str
     device: str
+    note: str | None
     limits: JudgeLimits

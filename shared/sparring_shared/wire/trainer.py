@@ -1,4 +1,4 @@
-"""Trainer bodies: `PUT`, `GET`, `DELETE /v1/jobs/{job_id}`."""
+"""Trainer bodies: `GET /v1/jobs`; `PUT`, `GET`, `DELETE /v1/jobs/{job_id}`."""
 
 from typing import Annotated, Literal
 
@@ -60,3 +60,9 @@ class JobStatus(Record):
     eta_seconds: float | None
     checkpoint: CheckpointRef | None
     error: str | None
+
+
+class RunningJob(Record):
+    """Answer of `GET /v1/jobs`: the job that runs now, None if none does."""
+
+    job_id: str | None

@@ -19,9 +19,10 @@ from sparring_shared.http import error_answer
 from sparring_shared.preference import pairwise_probs, scores, win_rates
 from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
 from sparring_shared.wire.judge import CompareRequest, RankRequest
-from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
+from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus, RunningJob
 
 JUDGE = {"name": "length", "revision": "1"}
+READING = {"prompt_truncated": False, "prompt_tokens": 1, "position_bias": 0.0, "passes": 2, "cache_hits": 0}
 
 
 def model_folder(folder: Path, weights: str) -> Path:
@@ -33,7 +34,10 @@ def model_folder(folder: Path, weights: str) -> Path:
 
 
 class Below:
-    """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator."""
+    """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator.
+
+    `slept`: whether the generator slept when each job started.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -41,6 +45,7 @@ class Below:
         self.policy = PolicyStatus(version=0, digest="none", path="", state="ready")
         self.jobs: dict[str, JobStatus] = {}
         self.starts: list[JobRequest] = []
+        self.slept: list[bool] = []
         self.looks_until_done = 1
         self.job_fails = 0
         self.busy = 0
@@ -75,12 +80,25 @@ def create_below(below: Below) -> FastAPI:
 
     @app.put("/v1/policy")
     def load(body: PolicyLoad) -> PolicyStatus:
+        if below.policy.state == "asleep":
+            raise Conflict("The generator is asleep; POST /v1/policy/wake before another policy is loaded.")
         below.loads.append(body.version)
         below.policy = PolicyStatus(**body.model_dump(), state="ready")
         return below.policy
 
+    @app.post("/v1/policy/sleep")
+    def sleep() -> PolicyStatus:
+        below.policy = below.policy.model_copy(update={"state": "asleep"})
+        return below.policy
+
+    @app.post("/v1/policy/wake")
+    def wake() -> PolicyStatus:
+        below.policy = below.policy.model_copy(update={"state": "ready"})
+        return below.policy
+
     @app.post("/v1/chat/completions")
     def complete(body: dict[str, Any], request: Request, response: Response) -> Any:
+        assert below.policy.state == "ready"
         below.answering.set()
         below.answers_may_go.wait(60)
         with below.lock:
@@ -110,8 +128,13 @@ def create_below(below: Below) -> FastAPI:
             below.busy -= 1
             raise Conflict("The trainer is busy with job other.")
         below.starts.append(body)
+        below.slept.append(below.policy.state == "asleep")
         below.jobs[job_id] = _status(job_id, "running", 0)
         return below.jobs[job_id]
+
+    @app.get("/v1/jobs")
+    def running() -> RunningJob:
+        return RunningJob(job_id=next((job.job_id for job in below.jobs.values() if job.state == "running"), None))
 
     @app.get("/v1/jobs/{job_id}")
     def look(job_id: str) -> JobStatus:
@@ -158,6 +181,8 @@ def _ranked(below: Below, item: Any) -> dict[str, Any]:
         "scores": scores(logits).tolist(),
         "ranks": [1] * len(lengths),
         "truncated": [length > 30 for length in lengths],
+        "tokens": lengths,
+        **READING,
     }
 
 
@@ -172,12 +197,20 @@ def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list
 
     truncated = [False] * len(logits)
     whole = {"win_rates": None, "scores": None, "ranks": None}
-    return {"logits": part(logits), "probs": part(probs), "truncated": truncated, **whole}
+    return {
+        "logits": part(logits),
+        "probs": part(probs),
+        "truncated": truncated,
+        "tokens": [1] * len(logits),
+        **whole,
+        **READING,
+    }
 
 
 def _compared(a: str, b: str) -> dict[str, Any]:
     p = float(pairwise_probs([[0, len(a) - len(b)], [len(b) - len(a), 0]])[0, 1])
-    return {"p_a": p, "logit_ab": 0.0, "logit_ba": 0.0, "truncated": [False, False]}
+    sides = {"truncated": [False, False], "tokens": [1, 1], "position_consistent": True}
+    return {"p_a": p, "logit_ab": 0.0, "logit_ba": 0.0, **sides, **READING}
 
 
 def _status(job_id: str, state: Any, step: int, **more: Any) -> JobStatus:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from below import Below
-from playing import ONCE, play, rows, start
+from playing import ONCE, hurry, play, rows, start
 
 from sparring_controller.clients import GeneratorClient, Services
 from sparring_controller.controller import Controller
@@ -17,7 +18,7 @@ from sparring_shared.artifacts import read_records
 from sparring_shared.places import RunPlaces
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig, read_run_config
-from sparring_shared.wire.trainer import CheckpointRef
+from sparring_shared.wire.trainer import CheckpointRef, JobStatus
 
 
 def test_two_rounds_leave_every_file_and_a_report(
@@ -175,6 +176,41 @@ def test_a_training_job_that_failed_is_started_again(
     assert play(worker, controller, run_id).status == "idle"
     assert len(below.starts) == 3
     assert next(row for row in rows(controller, run_id) if row.stage == "train").attempt == 2
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_with_one_gpu_the_generator_sleeps_while_a_job_trains(
+    controller: Controller, below: Below, config: dict[str, Any], shared: bool
+) -> None:
+    settings = controller.settings.model_copy(update={"gpu_shared": shared})
+    worker = Worker(settings, controller.database, controller.doorbell, controller.services)
+    below.looks_until_done = 2
+    run_id = start(controller, config, 2)
+    assert play(worker, controller, run_id).error is None
+    assert below.slept == [shared, shared]
+    assert ("POST /v1/policy/wake" in below.calls) == shared
+
+
+def test_sampling_waits_while_the_job_of_another_run_has_the_gpu(
+    controller: Controller, below: Below, config: dict[str, Any]
+) -> None:
+    settings = controller.settings.model_copy(update={"gpu_shared": True})
+    worker = Worker(settings, controller.database, controller.doorbell, controller.services)
+    below.jobs["other"] = JobStatus.model_validate(
+        {"job_id": "other", "state": "running", "step": 1}
+        | dict.fromkeys(("total_steps", "eta_seconds", "checkpoint", "error"))
+        | {"metrics": {}}
+    )
+    run_id = start(controller, config, 1)
+    for _ in range(3):
+        for row in rows(controller, run_id):
+            worker.run_stage(row.key)
+        hurry(controller)
+    assert "POST /v1/chat/completions" not in below.calls
+    waiting = [row.error for row in rows(controller, run_id) if row.state == "waiting"]
+    assert "The training job other has the GPU; sampling waits for its end." in waiting
+    del below.jobs["other"]
+    assert play(worker, controller, run_id).status == "idle"
 
 
 def test_three_failures_fail_the_run_with_the_trainers_sentence(

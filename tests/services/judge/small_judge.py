@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import DebertaV2Config, DebertaV2Model
 
 from sparring_judge.background import BackgroundJudge
-from sparring_judge.pairrm import load_pairrm
+from sparring_judge.engines import load_engine
 from sparring_judge.service import create_app
 from sparring_judge.settings import JudgeSettings
 
@@ -65,8 +65,8 @@ def write_small_judge(folder: Path) -> Path:
 
 def loaded_client(settings: JudgeSettings) -> TestClient:
     """The service over a judge that is loaded; enter it."""
-    judge = load_pairrm(settings)
-    return TestClient(create_app(settings, BackgroundJudge(lambda: judge)))
+    engine = load_engine(settings)
+    return TestClient(create_app(settings, BackgroundJudge(lambda: engine, settings)))
 
 
 def wait_until_ready(client: TestClient) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from judge_golden import LAYOUTS, golden_group, golden_layout
 
-from sparring_judge.engine import Judgement, Task, games
-from sparring_judge.pairrm import PairRmJudge, load_pairrm
+from sparring_judge.engine import Computer, Judgement, judge_tasks
+from sparring_judge.pairrm import PairRmReader, load_pairrm
 from sparring_judge.settings import JudgeSettings
+from sparring_judge.task import Task, games
 from sparring_shared.preference import Floats, scores
 
 TOLERANCE = 1e-4
@@ -17,13 +18,16 @@ GROUPS = ("basic_k5", "k2", "k1", "edge", "long_cand", "long_source", "batch_eff
 
 
 @functools.cache
-def load(layout: str, **limits: int) -> PairRmJudge:
-    return load_pairrm(JudgeSettings(model=golden_layout(layout), device="cpu", **limits))  # pyright: ignore[reportArgumentType]
+def load(layout: str, **limits: int) -> tuple[PairRmReader, Computer]:
+    settings = JudgeSettings(model=golden_layout(layout), device="cpu", **limits)  # pyright: ignore[reportArgumentType]
+    engine = load_pairrm(settings)
+    assert isinstance(engine.reader, PairRmReader)
+    return engine.reader, engine.load()
 
 
-def logits(judge: PairRmJudge, sources: list[str], candidates: list[list[str]]) -> list[Floats]:
+def logits(judge: tuple[PairRmReader, Computer], sources: list[str], candidates: list[list[str]]) -> list[Floats]:
     tasks = [Task(s, tuple(c), games(len(c))) for s, c in zip(sources, candidates, strict=True)]
-    judged = judge.judge(tasks)
+    judged = judge_tasks(*judge, tasks)
     assert all(isinstance(one, Judgement) for one in judged)
     return [one.logits for one in judged if isinstance(one, Judgement)]
 
@@ -44,10 +48,10 @@ def test_the_matrix_and_scores_are_llm_blenders(layout: str, name: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", [name for name in GROUPS if name != "k1"])
 def test_the_input_ids_are_llm_blenders(layout: str, name: str) -> None:
-    group, judge = golden_group(name), load(layout)
+    group, (reader, _) = golden_group(name), load(layout)
     for source, candidates, wanted in zip(group["inputs"], group["candidates"], group["pair01_input_ids"], strict=True):
-        tokenised = judge.tokenise(Task(source, tuple(candidates), ()))
-        assert list(judge.one_pass(tokenised, (0, 1)).ids) == wanted
+        tokenised = reader.tokenise(Task(source, tuple(candidates), ()))
+        assert list(reader.one_pass(tokenised, (0, 1)).ids) == wanted
 
 
 @pytest.mark.parametrize("name", [name for name in GROUPS if name != "k1"])

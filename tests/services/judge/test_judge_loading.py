@@ -11,9 +11,10 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from small_judge import TAGS, small_tokenizer
 
-from sparring_judge.engine import Judgement, Task, games
+from sparring_judge.engine import Judgement, judge_tasks
 from sparring_judge.pairrm import load_pairrm
 from sparring_judge.settings import JudgeSettings
+from sparring_judge.task import Task, games
 from sparring_judge.tokens import load_tokenizer
 from sparring_shared.errors import CheckpointMismatch, NotFound
 from sparring_shared.records import JudgeRef
@@ -22,7 +23,8 @@ TASK = Task("what is zinc?", ("a metal.", "gold", "yes"), games(3))
 
 
 def judged(folder: Path) -> Judgement:
-    (found,) = load_pairrm(JudgeSettings(model=str(folder), device="cpu")).judge([TASK])
+    engine = load_pairrm(JudgeSettings(model=str(folder), device="cpu"))
+    (found,) = judge_tasks(engine.reader, engine.load(), [TASK])
     assert isinstance(found, Judgement)
     return found
 
@@ -77,8 +79,8 @@ def test_a_judge_and_its_backbone_from_the_hub(tmp_path: Path, small_judge: Path
     shutil.copy(small_judge / "config.json", backbone)
     shutil.copy(small_judge / "tokenizer.json", backbone)
     loaded = load_pairrm(JudgeSettings(model="somebody/judge", device="cpu"))
-    assert loaded.ref == JudgeRef(name="somebody/judge", revision="1" * 40)
-    (found,) = loaded.judge([TASK])
+    assert loaded.reader.ref == JudgeRef(name="somebody/judge", revision="1" * 40)
+    (found,) = judge_tasks(loaded.reader, loaded.load(), [TASK])
     assert isinstance(found, Judgement)
     assert abs(found.logits - judged(small_judge).logits).max() < 1e-5
     with pytest.raises(NotFound, match="gave no model somebody/judge at revision v2"):
@@ -91,8 +93,8 @@ def test_a_logit_that_is_not_finite_is_an_error_of_its_item(tmp_path: Path, smal
     word = small_tokenizer().token_to_id("▁gold")
     weights["pretrained_model.embeddings.word_embeddings.weight"][word] = math.nan
     save_file(weights, other / "model.safetensors")
-    judge = load_pairrm(JudgeSettings(model=str(other), device="cpu"))
-    bad, good = judge.judge([TASK, Task("yes?", ("yes", "no"), games(2))])
+    engine = load_pairrm(JudgeSettings(model=str(other), device="cpu"))
+    bad, good = judge_tasks(engine.reader, engine.load(), [TASK, Task("yes?", ("yes", "no"), games(2))])
     assert not isinstance(bad, Judgement)
     assert bad.message.startswith("The judge gave a logit that is not finite")
     assert isinstance(good, Judgement)
@@ -113,7 +115,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_refused(tmp_path: Path, sma
     weights[words] = weights[words][:-2].contiguous()
     save_file(weights, other / "model.safetensors")
     with pytest.raises(CheckpointMismatch, match="but the model embeds only"):
-        load_pairrm(JudgeSettings(model=str(other), device="cpu"))
+        load_pairrm(JudgeSettings(model=str(other), device="cpu")).load()
 
 
 def test_a_tag_in_a_text_never_becomes_the_tag(small_judge: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -41,32 +43,69 @@ def refusal(**settings: str) -> str:
     return said.splitlines()[-1]
 
 
+def ready(process: subprocess.Popen[str], url: str) -> bool:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    return False
+
+
 def test_it_serves_and_ends_on_sigterm(small_judge: Path) -> None:
     port = free_port()
     process = start(model=str(small_judge), port=str(port), device="cpu")
-    deadline = time.monotonic() + 120
+    url = f"http://127.0.0.1:{port}"
     try:
-        ready = False
-        while not ready and time.monotonic() < deadline and process.poll() is None:
-            try:
-                ready = httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-            except httpx.TransportError:
-                time.sleep(0.1)
-        assert ready
+        assert ready(process, url)
         body = {"items": [{"prompt": "what is zinc?", "a": "a metal.", "b": "gold"}]}
-        answer = httpx.post(f"http://127.0.0.1:{port}/v1/compare", json=body).json()
+        answer = httpx.post(f"{url}/v1/compare", json=body).json()
         assert answer["judge"]["name"] == "small-judge"
         assert 0 < answer["items"][0]["p_a"] < 1
         assert "in use" in refusal(model=str(small_judge), port=str(port))
         process.terminate()
         process.communicate(timeout=60)
+        assert process.returncode in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+
+
+def test_a_worker_process_that_dies_is_replaced_and_all_end_together(small_judge: Path) -> None:
+    port = free_port()
+    process = start(model=str(small_judge), port=str(port), device="cpu", workers="2", cache_entries="0")
+    url = f"http://127.0.0.1:{port}"
+
+    def workers() -> list[psutil.Process]:
+        """The processes that compute; spawn keeps one more, which tracks resources."""
+        return [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+
+    try:
+        assert ready(process, url)
+        first = workers()
+        assert len(first) == 2
+        body = {"items": [{"prompt": "what is zinc?", "candidates": ["a metal.", "gold", "yes", "no"]}]}
+        (before,) = httpx.post(f"{url}/v1/rank", json=body, timeout=60).json()["items"]
+        for worker in first:
+            worker.kill()
+        (after,) = httpx.post(f"{url}/v1/rank", json=body, timeout=60).json()["items"]
+        assert after["scores"] == pytest.approx(before["scores"], abs=1e-5)
+        replaced = workers()
+        assert not {worker.pid for worker in replaced} & {worker.pid for worker in first}
+        process.kill()
+        process.wait(60)
+        assert psutil.wait_procs(replaced, timeout=60)[1] == []
     finally:
         process.kill()
 
 
 def test_wrong_settings_end_it() -> None:
     assert refusal() == ("sparring: SPARRING_JUDGE_MODEL is not set; give a folder or a hub id such as llm-blender/PairRM-hf.")
-    assert refusal(engine="gpt").startswith("sparring: SPARRING_JUDGE_ENGINE: Input should be 'pairrm' or 'fake'")
+    assert refusal(engine="gpt").startswith(
+        "sparring: SPARRING_JUDGE_ENGINE: Input should be 'pairrm', 'llm-blender', 'pair-lm'"
+    )
     assert refusal(engine="fake", threads="0").startswith("sparring: SPARRING_JUDGE_THREADS: Input should be greater")
 
 

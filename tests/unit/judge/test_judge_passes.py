@@ -1,4 +1,4 @@
-from sparring_judge.engine import Limits
+from sparring_judge.engine import Limits, Reading
 from sparring_judge.passes import Pass, SpecialIds, TokenisedTask, cut, distinct_games, equal_length_groups, lay_out
 
 SPECIAL = SpecialIds(cls=1, sep=2, source=91, candidate1=92, candidate2=93)
@@ -17,12 +17,12 @@ def test_empty_texts_keep_their_frame() -> None:
 def test_a_short_source_leaves_half_its_room_to_each_candidate() -> None:
     # The source takes 5 of 9 tokens with its frame; (9 - 5) // 2 = 2 more for a candidate: 6 + 2 - 3 = 5 without frame.
     found = cut((7, 7), [(1, 2, 3, 4, 5), (1, 2, 3, 4, 5, 6)], Limits(9, 6))
-    assert found == TokenisedTask((7, 7), ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)), (False, True), False)
+    assert found == TokenisedTask((7, 7), ((1, 2, 3, 4, 5), (1, 2, 3, 4, 5)), Reading(2, False, (5, 6), (False, True)))
 
 
 def test_a_long_source_leaves_candidates_their_own_limit() -> None:
     found = cut((1, 2, 3, 4, 5, 6, 7), [(1, 2, 3, 4)], Limits(9, 6))
-    assert found == TokenisedTask((1, 2, 3, 4, 5, 6), ((1, 2, 3),), (True,), True)
+    assert found == TokenisedTask((1, 2, 3, 4, 5, 6), ((1, 2, 3),), Reading(7, True, (4,), (True,)))
 
 
 def test_a_pass_at_llm_blenders_limits_has_2048_tokens() -> None:
@@ -33,7 +33,7 @@ def test_a_pass_at_llm_blenders_limits_has_2048_tokens() -> None:
 
 
 def test_games_of_equal_candidates_are_played_once() -> None:
-    task = TokenisedTask((), ((1,), (2,), (1,)), (False,) * 3, False)
+    task = TokenisedTask((), ((1,), (2,), (1,)), Reading(0, False, (1,) * 3, (False,) * 3))
     assert distinct_games(task, [(0, 1), (2, 1), (0, 2), (2, 0), (1, 0)]) == {
         (0, 1): (0, 1),
         (2, 1): (0, 1),

@@ -23,7 +23,9 @@ class Services:
     def at(cls, settings: ControllerSettings) -> Self:
         """The services at the addresses of the settings."""
         return cls(
-            GeneratorClient(settings.generator_url), JudgeClient(settings.judge_url), TrainerClient(settings.trainer_url)
+            GeneratorClient(settings.generator_url),
+            JudgeClient(settings.judge_url, settings.judge_token),
+            TrainerClient(settings.trainer_url),
         )
 
     def close(self) -> None:

@@ -65,13 +65,19 @@ class GeneratorClient:
         self._service = ServiceClient("generator", url)
 
     def ensure(self, policy: CheckpointRef) -> None:
-        """Have this policy loaded and probed. Raises CheckpointMismatch, or Broken when the probe fails."""
+        """Have this policy loaded and probed, after waking. Raises CheckpointMismatch, or Broken when the probe fails."""
         loaded = self._service.call("GET", "/v1/policy", PolicyStatus)
+        if loaded.state == "asleep":
+            loaded = self._service.call("POST", "/v1/policy/wake", PolicyStatus)
         if (loaded.version, loaded.digest, loaded.state) == (policy.version, policy.digest, "ready"):
             return
         loaded = self._service.call("PUT", "/v1/policy", PolicyStatus, PolicyLoad.model_validate(policy.model_dump()))
         if loaded.digest != policy.digest:
             raise PolicyMismatch(f"The generator loaded {loaded.digest} where {policy.digest} was asked for.")
+
+    def sleep(self) -> None:
+        """Have it give its GPU memory back, once the samples in flight are done. Raises Conflict where it cannot."""
+        self._service.call("POST", "/v1/policy/sleep", PolicyStatus)
 
     def sample(self, prompt: Prompt, sampling: Sampling, digest: str) -> tuple[Candidate, ...]:
         """The answers of the policy with this digest, in the order of their index.

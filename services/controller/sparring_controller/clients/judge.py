@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import SecretStr
+
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import Broken
 from sparring_shared.wire.judge import CompareItem, CompareRequest, CompareResponse, RankItem, RankRequest, RankResponse
@@ -11,8 +13,8 @@ from sparring_shared.wire.judge import CompareItem, CompareRequest, CompareRespo
 class JudgeClient:
     """Asks for a bounded number of items at a time; answers come item for item."""
 
-    def __init__(self, url: str) -> None:
-        self._service = ServiceClient("judge", url)
+    def __init__(self, url: str, token: SecretStr | None = None) -> None:
+        self._service = ServiceClient("judge", url, token=token)
 
     def rank(self, items: Sequence[RankItem], estimator: Literal["pairwise", "official"]) -> RankResponse:
         """Preference matrices, one per item or an error in its place."""

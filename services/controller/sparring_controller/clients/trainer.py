@@ -2,7 +2,7 @@
 
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import NotFound
-from sparring_shared.wire.trainer import JobRequest, JobStatus
+from sparring_shared.wire.trainer import JobRequest, JobStatus, RunningJob
 
 
 class TrainerClient:
@@ -21,6 +21,10 @@ class TrainerClient:
             return self._service.call("GET", f"/v1/jobs/{job_id}", JobStatus)
         except NotFound:
             return None
+
+    def running(self) -> str | None:
+        """The id of the job that runs now, if one does."""
+        return self._service.call("GET", "/v1/jobs", RunningJob).job_id
 
     def cancel(self, job_id: str) -> None:
         """End the job, if there is one."""

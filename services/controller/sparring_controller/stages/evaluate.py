@@ -8,9 +8,10 @@ from sparring_controller.draws import seed_of
 from sparring_controller.prompts import load_prompts
 from sparring_controller.results import EvaluateResult
 from sparring_controller.stages.answers import sample_all
+from sparring_controller.stages.gpu import wait_for_trainer
 from sparring_controller.stages.judge import ITEMS
 from sparring_controller.stages.round_report import round_report
-from sparring_controller.stages.work import Done, Work
+from sparring_controller.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
 from sparring_shared.records import Answer, Prompt
 from sparring_shared.wire.judge import CompareItem, ItemError
@@ -24,8 +25,10 @@ class Comparisons:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
-def evaluate(work: Work) -> Done:
+def evaluate(work: Work) -> Done | Later:
     """Answer, compare, report. The prompts are those that the base was asked, so every round is measured on the same."""
+    if (later := wait_for_trainer(work)) is not None:
+        return later
     number = work.row.round
     answers, dropped = _answers(work, _heldout(work))
     folder = work.places.evaluation(number)

@@ -4,13 +4,16 @@ from sparring_controller.clients.generator import Sampling
 from sparring_controller.draws import seed_of
 from sparring_controller.results import GenerateResult
 from sparring_controller.stages.answers import sample_all
-from sparring_controller.stages.work import Done, Work
+from sparring_controller.stages.gpu import wait_for_trainer
+from sparring_controller.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
 from sparring_shared.records import CandidateSet, Prompt
 
 
-def generate(work: Work) -> Done:
+def generate(work: Work) -> Done | Later:
     """Sample the shard; candidates keep the order of its prompts and the policy that made them."""
+    if (later := wait_for_trainer(work)) is not None:
+        return later
     config, number, shard = work.config.sampling, work.row.round, work.row.shard
 
     def sampling(prompt: Prompt) -> Sampling:

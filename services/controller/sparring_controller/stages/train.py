@@ -3,6 +3,7 @@
 from sparring_controller.draws import seed_of
 from sparring_controller.records import StageRow
 from sparring_controller.results import PromptsResult, SelectResult, TrainResult
+from sparring_controller.stages.gpu import give_to_trainer
 from sparring_controller.stages.work import Done, Later, Work
 from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.errors import Broken, Conflict, InvalidInput
@@ -22,6 +23,7 @@ def train(work: Work) -> Done | Later:
     started = (work.row.progress or {}).get("attempt") == work.row.attempt
     status = work.services.trainer.job(job_id(work.row)) if started else None
     if status is None:
+        give_to_trainer(work)
         try:
             status = work.services.trainer.start(job_id(work.row), _request(work))
         except Conflict as conflict:

@@ -1,0 +1,190 @@
+"""The queue over a slot of the test's own, which computes only when it is told to."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sparring_judge.engine import Computed, Description, Judgement, Plan, Reading, Unit
+from sparring_judge.scheduler import Scheduler
+from sparring_shared.errors import Broken, Busy, InvalidInput
+
+
+class HandSlot:
+    """A unit's value is its content. Batches are kept in `begun`; each waits for a `step` before it is computed."""
+
+    def __init__(self, batch_tokens: int) -> None:
+        self.description = Description("cpu", batch_tokens)
+        self.begun: list[list[str]] = []
+        self._steps = asyncio.Semaphore(0)
+
+    async def compute(self, units: Sequence[Unit]) -> Computed:
+        self.begun.append([unit.key.decode() for unit in units])
+        await self._steps.acquire()
+        if any(unit.content == "poison" for unit in units):
+            raise RuntimeError("out of memory")
+        return Computed(tuple(unit.content for unit in units))  # pyright: ignore[reportArgumentType]
+
+    def step(self, count: int = 1) -> None:
+        for _ in range(count):
+            self._steps.release()
+
+    def close(self) -> None:
+        pass
+
+
+def unit(name: str, content: object = 1.0, tokens: int = 1) -> Unit:
+    return Unit(name.encode(), tokens, content)
+
+
+def plan(*units: Unit) -> Plan:
+    """One candidate more than units; game (0, n + 1) is the n-th unit's."""
+    count = len(units) + 1
+    games = {(0, at + 1): ((1.0, at),) for at in range(len(units))}
+    return Plan(units, games, Reading(1, False, (1,) * count, (False,) * count))
+
+
+@asynccontextmanager
+async def scheduled(batch_tokens: int, max_queued: int = 100, cache: int = 100) -> AsyncIterator[tuple[Scheduler, HandSlot]]:
+    slot = HandSlot(batch_tokens)
+    scheduler = Scheduler([slot], max_queued=max_queued, cache_entries=cache)
+    yield scheduler, slot
+    await scheduler.close()
+
+
+async def judged(scheduler: Scheduler, *plans: Plan) -> list[object]:
+    with scheduler.ask(plans) as pending:
+        return [await one.judgement() for one in pending]
+
+
+async def settle() -> None:
+    """Let every task go as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 30))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_batch_holds_as_many_tokens_as_the_slot_likes_and_one_unit_at_least() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=4) as (scheduler, slot):
+            slot.step(10)
+            await judged(scheduler, plan(unit("big", tokens=9), unit("a", tokens=2), unit("b", tokens=2), unit("c", tokens=2)))
+            assert slot.begun == [["a", "b"], ["c"], ["big"]]
+
+    run(test)
+
+
+def test_requests_take_turns() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=2) as (scheduler, slot):
+            many = asyncio.create_task(judged(scheduler, plan(*(unit(f"many{n}") for n in range(6)))))
+            await settle()
+            few = asyncio.create_task(judged(scheduler, plan(unit("few"))))
+            await settle()
+            slot.step(10)
+            await asyncio.gather(many, few)
+            assert slot.begun == [["many0", "many1"], ["many2", "many3"], ["few", "many4"], ["many5"]]
+
+    run(test)
+
+
+def test_a_unit_that_several_want_is_computed_once() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=1) as (scheduler, slot):
+            both = [asyncio.create_task(judged(scheduler, plan(unit("same", 2.5)))) for _ in range(2)]
+            await settle()
+            slot.step(10)
+            found = [await one for one in both]
+            assert [one[0].logits[0, 1] for one in found if isinstance(one[0], Judgement)] == [2.5, 2.5]
+            (again,) = await judged(scheduler, plan(unit("same", 2.5)))
+            assert isinstance(again, Judgement)
+            assert (again.cache_hits, slot.begun) == (1, [["same"]])
+
+    run(test)
+
+
+def test_what_nobody_waits_for_is_not_computed() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=1) as (scheduler, slot):
+            gone = asyncio.create_task(judged(scheduler, plan(unit("running"), unit("shared"), unit("alone"))))
+            await settle()
+            stays = asyncio.create_task(judged(scheduler, plan(unit("shared"))))
+            await settle()
+            gone.cancel()
+            await settle()
+            slot.step(10)
+            await stays
+            await judged(scheduler, plan(unit("last")))
+            assert slot.begun == [["running"], ["shared"], ["last"]]
+
+    run(test)
+
+
+def test_a_full_queue_is_busy_but_takes_any_request_when_empty() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=1, max_queued=2) as (scheduler, slot):
+            large = asyncio.create_task(judged(scheduler, plan(*(unit(f"u{n}") for n in range(4)))))
+            await settle()  # u0 is being computed, three wait
+            with pytest.raises(Busy, match="3 pairs wait already") as busy:
+                await judged(scheduler, plan(unit("more")))
+            assert busy.value.retry_after == 1
+            slot.step(10)
+            await large
+
+    run(test)
+
+
+def test_known_units_are_answered_even_by_a_full_queue() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=1, max_queued=1) as (scheduler, slot):
+            slot.step(1)
+            await judged(scheduler, plan(unit("known")))
+            waiting = asyncio.create_task(judged(scheduler, plan(unit("a"), unit("b"))))
+            await settle()
+            assert len(await judged(scheduler, plan(unit("known")))) == 1
+            slot.step(10)
+            await waiting
+
+    run(test)
+
+
+def test_a_unit_that_breaks_the_engine_fails_no_other() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=9) as (scheduler, slot):
+            slot.step(10)
+            bad, good = await judged(scheduler, plan(unit("bad", "poison")), plan(unit("good", 3.0)))
+            assert isinstance(bad, Broken)
+            assert isinstance(good, Judgement)
+            assert slot.begun == [["bad", "good"], ["bad"], ["good"]]
+
+    run(test)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, InvalidInput("This text is refused.")])
+def test_what_failed_is_tried_again_when_asked_again(value: object) -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=9) as (scheduler, slot):
+            slot.step(10)
+            for _ in range(2):
+                bad, good = await judged(scheduler, plan(unit("bad", value)), plan(unit("good")))
+                assert isinstance(bad, Broken | InvalidInput)
+                assert isinstance(good, Judgement)
+            assert slot.begun == [["bad", "good"], ["bad"]]
+
+    run(test)
+
+
+def test_without_a_cache_everything_is_computed() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=9, cache=0) as (scheduler, slot):
+            slot.step(10)
+            for _ in range(2):
+                await judged(scheduler, plan(unit("a")))
+            assert slot.begun == [["a"], ["a"]]
+
+    run(test)
