@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down lock openapi clean
+.PHONY: help setup demo test check up down lock versions sbom openapi clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -35,12 +35,14 @@ down: setup  ## End the services that `make up` started
 openapi: setup  ## Write tests/contract/openapi/*.json anew
 	@$(BIN)/python scripts/write_openapi.py
 
-EXTRAS := --extra judge --extra trainer --extra controller --group dev --python-version 3.11 --no-header --no-annotate --upgrade
-lock: setup  ## Pin the newest versions that fit pyproject.toml (needs uv)
-	uv pip compile pyproject.toml requirements/torch.in --extra generator-cpu $(EXTRAS) --universal \
-		--override requirements/overrides.txt --output-file requirements/cpu.txt
-	uv pip compile pyproject.toml --extra generator $(EXTRAS) --python-platform x86_64-manylinux_2_31 \
-		--output-file requirements/cuda.txt
+lock: setup  ## Pin the newest versions that fit pyproject.toml, for machines and images (needs uv); KEEP=1: keep what fits
+	@$(BIN)/python scripts/lock.py $(if $(KEEP),--keep)
+
+versions: setup  ## Which pins `make lock` would change; changes nothing (needs uv)
+	@$(BIN)/python scripts/lock.py --show
+
+sbom: setup  ## A CycloneDX bill of materials per image, in dist/sbom/
+	@$(BIN)/python scripts/sbom.py
 
 clean:  ## Remove .venv and caches; runs/ stays
 	rm -rf .venv .pytest_cache .ruff_cache
