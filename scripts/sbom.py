@@ -15,8 +15,9 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model.bom import Bom, BomMetaData
-from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model import bom as boms
+from cyclonedx.model import component as components
+from cyclonedx.model.component import ComponentType
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from lock import versions
@@ -25,6 +26,10 @@ from setup import ROOT
 
 SCHEMA = SchemaVersion.V1_6
 LONGEST_NAME = 60
+# The library's decorators hide its classes from a type checker.
+Bom: Any = boms.Bom
+BomMetaData: Any = boms.BomMetaData
+Component: Any = components.Component
 
 
 def licence(name: str, pinned: str) -> str | None:
@@ -40,7 +45,7 @@ def licence(name: str, pinned: str) -> str | None:
     return next(iter(short + classified), None)
 
 
-def library(name: str, pinned: str) -> Component:
+def library(name: str, pinned: str) -> Any:
     """A Python package of a lock."""
     found = licence(name, pinned)
     licences = [] if found is None else [LicenseFactory().make_from_string(found)]
@@ -48,7 +53,7 @@ def library(name: str, pinned: str) -> Component:
     return Component(name=name, version=pinned, licenses=licences, purl=purl, bom_ref=str(purl))
 
 
-def base_image(dockerfile: str, cuda: bool) -> Component:
+def base_image(dockerfile: str, cuda: bool) -> Any:
     """The image that a service's image is made from: for CUDA the last one that the Dockerfile names, else the first.
 
     Example: `ARG VLLM_IMAGE=vllm/vllm-openai:v0.32.0` names vllm/vllm-openai.
