@@ -4,7 +4,6 @@ Two layouts are known: llm-blender/PairRM (its config names the backbone, which 
 llm-blender/PairRM-hf (all in one folder).
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sparring_judge.engine import Limits
 from sparring_judge.hub import hub_folder
-from sparring_shared.artifacts import weights_digest
+from sparring_judge.model_folder import find_model
 from sparring_shared.errors import CheckpointMismatch
 from sparring_shared.records import JudgeRef
 from sparring_shared.run_config import explain
@@ -74,7 +73,8 @@ class PairRankerConfig(BaseModel):
 
 @dataclass(frozen=True)
 class JudgeFiles:
-    """All that is needed to load a judge; `tag_ids` are those that the config states, if it does."""
+    """All that is needed to load a judge; `tag_ids` are those that the config states, `backbone` the folder or hub id that it
+    names, each None if it does not."""
 
     ref: JudgeRef
     weights: tuple[Path, ...]
@@ -82,6 +82,7 @@ class JudgeFiles:
     encoder: EncoderConfig
     limits: Limits
     tag_ids: tuple[int, int, int] | None
+    backbone: str | None = None
 
 
 def find_judge(model: str, revision: str | None) -> JudgeFiles:
@@ -89,27 +90,19 @@ def find_judge(model: str, revision: str | None) -> JudgeFiles:
 
     Raises NotFound for a model that is nowhere, CheckpointMismatch for a folder that holds no PairRM judge.
     """
-    folder, from_hub = Path(model), not Path(model).is_dir()
-    if from_hub:
-        folder = hub_folder(model, revision, (*_SMALL, "*.safetensors"))
-        if not any(folder.glob("*.safetensors")):
-            folder = hub_folder(model, revision, (*_SMALL, "pytorch_model.bin"))
-    weights = tuple(sorted(folder.glob("*.safetensors"))) or tuple(folder.glob("pytorch_model.bin"))
-    if not weights:
-        raise CheckpointMismatch(f"{folder} holds no *.safetensors or pytorch_model.bin; give the folder of a PairRM judge.")
-    name = model if from_hub else folder.resolve().name
-    ref = JudgeRef(name=name, revision=folder.name if from_hub else _digest(folder, weights))
-    return _described(folder, ref, weights)
+    found = find_model(model, revision, _SMALL)
+    return _described(found.folder, found.ref, found.weights)
 
 
 def _described(folder: Path, ref: JudgeRef, weights: tuple[Path, ...]) -> JudgeFiles:
     config = _read(folder / "config.json")
     if "ranker_type" in config:
         ranker = _parse(PairRankerConfig, config, folder)
-        backbone = _backbone(folder, ranker.model_name)
+        near = _near(folder, ranker.model_name)
+        backbone = near or hub_folder(ranker.model_name, None, _SMALL)
         limits = Limits(ranker.source_maxlength, ranker.candidate_maxlength)
         encoder = _parse(EncoderConfig, _read(backbone / "config.json"), backbone)
-        return JudgeFiles(ref, weights, _tokenizer(folder, backbone), encoder, limits, None)
+        return JudgeFiles(ref, weights, _tokenizer(folder, backbone), encoder, limits, None, str(near or ranker.model_name))
     if "source_prefix_id" in config:
         tag_ids = (config["source_prefix_id"], config["cand1_prefix_id"], config["cand2_prefix_id"])
         encoder = _parse(EncoderConfig, config, folder)
@@ -120,12 +113,10 @@ def _described(folder: Path, ref: JudgeRef, weights: tuple[Path, ...]) -> JudgeF
     )
 
 
-def _backbone(folder: Path, name: str) -> Path:
-    """The backbone's folder: a path from the judge's folder, the one around it or the working folder, else from the hub."""
-    for start in (folder, folder.resolve().parent, Path()):
-        if (start / name / "config.json").is_file():
-            return start / name
-    return hub_folder(name, None, _SMALL)
+def _near(folder: Path, name: str) -> Path | None:
+    """The backbone's folder, if it is a path from the judge's folder, the one around it or the working folder."""
+    starts = (folder, folder.resolve().parent, Path())
+    return next((start / name for start in starts if (start / name / "config.json").is_file()), None)
 
 
 def _tokenizer(*folders: Path) -> Path:
@@ -134,13 +125,6 @@ def _tokenizer(*folders: Path) -> Path:
             if (folder / name).is_file():
                 return folder / name
     raise CheckpointMismatch(f"There is no tokenizer.json or spm.model in {' or '.join(map(str, folders))}; copy it there.")
-
-
-def _digest(folder: Path, weights: tuple[Path, ...]) -> str:
-    if weights[0].suffix == ".safetensors":
-        return weights_digest(folder)
-    with weights[0].open("rb") as stream:
-        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

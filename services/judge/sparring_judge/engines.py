@@ -17,6 +17,27 @@ def load_engine(settings: JudgeSettings) -> Engine:
                 settings.candidate_max_tokens or _DEFAULT_LIMITS.candidate_max_tokens,
             )
             return Engine(FakeReader(limits), FakeComputer)
+        case "pair-lm":
+            from sparring_judge.pair_lm import load_pair_lm
+
+            return load_pair_lm(settings)
+        case "reward":
+            from sparring_judge.reward import load_reward
+
+            return load_reward(settings)
+        case "openai":
+            from sparring_judge.openai_chat import load_openai
+
+            return load_openai(settings)
+        case "ensemble":
+            from sparring_judge.ensemble import join_engines, read_members
+
+            members = read_members(settings)
+            return join_engines([load_engine(member.settings) for member in members], [member.weight for member in members])
+        case "llm-blender":
+            from sparring_judge.blender import load_blender
+
+            return load_blender(settings)
         case _:
             from sparring_judge.pairrm import load_pairrm
 

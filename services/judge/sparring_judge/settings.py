@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
@@ -27,6 +27,10 @@ class JudgeSettings(BaseSettings):
     `max_queued` units of work may wait before a request is refused (429); a request may take `deadline_seconds`; when the
     process is asked to end, it has `drain_seconds` to finish what it began. `lone_answer_against` is the answer that a
     compatibility route compares an answer with that has no rival in its request.
+
+    For `openai`: `url` is the endpoint's base, `template` a file with the question (see `question.py`); `concurrency` questions
+    are asked at once, each tried `retries` times more when the endpoint is busy or fails, `answer_seconds` a try; an answer may
+    have `answer_tokens` (more for a model that reasons first). For `ensemble`: `members`, see `ensemble.py`.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", env_ignore_empty=True)
@@ -61,6 +65,10 @@ class JudgeSettings(BaseSettings):
     api_key: SecretStr | None = None
     template: str | None = None
     concurrency: Count = 8
+    retries: Annotated[int, Field(ge=0)] = 5
+    answer_seconds: Seconds = 60
+    answer_tokens: Count = 16
+
     members: tuple[dict[str, Any], ...] = ()
 
     @classmethod
@@ -70,6 +78,10 @@ class JudgeSettings(BaseSettings):
             settings = cls()
         except ValidationError as error:
             raise InvalidInput(explain({**item, "loc": _variable(item["loc"])} for item in error.errors())) from None
+        except SettingsError:
+            raise InvalidInput(
+                f'{PREFIX}MEMBERS is not JSON; give a list like [{{"engine": "pairrm", "model": "..."}}].'
+            ) from None
         if settings.engine not in ("ensemble", "fake") and not settings.model:
             raise InvalidInput(f"{PREFIX}MODEL is not set; give a folder or a hub id such as llm-blender/PairRM-hf.")
         return settings

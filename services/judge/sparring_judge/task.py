@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from sparring_judge.conversation import prompt_text
 from sparring_shared.errors import InvalidInput, SparringError
+from sparring_shared.records import Message
 from sparring_shared.wire.judge import RankItem
 
 Game: TypeAlias = tuple[int, int]
@@ -14,11 +15,20 @@ Game: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Task:
-    """One prompt, its K candidates and the games to play, e.g. `Task("2 + 2?", ("4", "5"), ((0, 1), (1, 0)))`."""
+    """One prompt, its K candidates and the games to play, e.g. `Task("2 + 2?", ("4", "5"), ((0, 1), (1, 0)))`.
+
+    `messages` are the turns that `prompt` was made of, where it was sent as a conversation.
+    """
 
     prompt: str
     candidates: tuple[str, ...]
     games: tuple[Game, ...]
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """The prompt as turns: those that were sent, else one of the user."""
+        return self.messages or (Message(role="user", content=self.prompt),)
 
 
 def new_task(item: RankItem, max_candidates: int) -> Task | SparringError:
@@ -27,7 +37,8 @@ def new_task(item: RankItem, max_candidates: int) -> Task | SparringError:
     try:
         if not 1 <= count <= max_candidates:
             raise InvalidInput(f"The item holds {count} candidates; send 1 to {max_candidates}.")
-        return Task(prompt_text(item.prompt), item.candidates, games(count, item.pairs))
+        messages = () if isinstance(item.prompt, str) else item.prompt
+        return Task(prompt_text(item.prompt), item.candidates, games(count, item.pairs), messages)
     except SparringError as error:
         return error
 
