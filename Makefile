@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup llm-blender demo test check up down lock openapi clean
+.PHONY: help setup demo test check judge-parity up down lock versions sbom openapi clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -14,9 +14,6 @@ setup:  ## Make .venv and install everything into it (all others do this first)
 	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python." >&2; exit 2; }
 	@$(PYTHON) scripts/setup.py
 
-llm-blender:  ## Make .venv-llm-blender, what the judge is measured against
-	@$(PYTHON) scripts/setup.py --llm-blender
-
 demo: setup  ## Three SPPO rounds and two INPO rounds on tiny models; MODEL=, JUDGE=, PROMPTS= for your own
 	@$(BIN)/sparring demo $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
 
@@ -29,6 +26,10 @@ check: setup  ## Formatting, lint, types, import contracts
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
+judge-parity:  ## The real llm-blender, in .venv-llm-blender, and our judge give the same numbers
+	@$(PYTHON) scripts/setup.py --llm-blender
+	@.venv-llm-blender/bin/python -m pytest tests/parity
+
 up: setup  ## All services as local processes, until Ctrl-C
 	@$(BIN)/sparring up $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)")
 
@@ -38,14 +39,14 @@ down: setup  ## End the services that `make up` started
 openapi: setup  ## Write tests/contract/openapi/*.json anew
 	@$(BIN)/python scripts/write_openapi.py
 
-EXTRAS := --extra judge --extra trainer --extra controller --group dev --python-version 3.11 --no-header --no-annotate --upgrade
-lock: setup  ## Pin the newest versions that fit pyproject.toml (needs uv)
-	uv pip compile pyproject.toml requirements/torch.in --extra generator-cpu $(EXTRAS) --universal \
-		--override requirements/overrides.txt --output-file requirements/cpu.txt
-	uv pip compile pyproject.toml --extra generator $(EXTRAS) --python-platform x86_64-manylinux_2_31 \
-		--output-file requirements/cuda.txt
-	uv pip compile requirements/llm-blender.in requirements/torch.in --python-version 3.11 --no-header --no-annotate --upgrade \
-		--universal --override requirements/overrides.txt --output-file requirements/llm-blender.txt
+lock: setup  ## Pin the newest versions that fit pyproject.toml, for machines and images (needs uv); KEEP=1: keep what fits
+	@$(BIN)/python scripts/lock.py $(if $(KEEP),--keep)
+
+versions: setup  ## Which pins `make lock` would change; changes nothing (needs uv)
+	@$(BIN)/python scripts/lock.py --show
+
+sbom: setup  ## A CycloneDX bill of materials per image, in dist/sbom/
+	@$(BIN)/python scripts/sbom.py
 
 clean:  ## Remove .venv and caches; runs/ stays
 	rm -rf .venv .venv-llm-blender .pytest_cache .ruff_cache

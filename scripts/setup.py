@@ -34,11 +34,11 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """An environment, and what determines it: `locks` by the kind of PyTorch; `project` is whether Sparring itself goes in."""
+    """An environment, and what determines it: `locks` by the kind of PyTorch; `torch` is whether that for CUDA holds PyTorch."""
 
     venv: Path
     locks: dict[str, Path]
-    project: bool
+    torch: bool
 
     @property
     def python(self) -> Path:
@@ -51,9 +51,9 @@ class Target:
         return self.venv / ".sparring-setup"
 
 
-SPARRING = Target(ROOT / ".venv", {kind: ROOT / "requirements" / f"{kind}.txt" for kind in ("cpu", "cuda")}, project=True)
+SPARRING = Target(ROOT / ".venv", {kind: ROOT / "requirements" / f"{kind}.txt" for kind in ("cpu", "cuda")}, torch=True)
 LLM_BLENDER = Target(
-    ROOT / ".venv-llm-blender", dict.fromkeys(("cpu", "cuda"), ROOT / "requirements" / "llm-blender.txt"), project=False
+    ROOT / ".venv-llm-blender", dict.fromkeys(("cpu", "cuda"), ROOT / "requirements" / "llm-blender.txt"), torch=False
 )
 
 
@@ -73,7 +73,7 @@ def accelerator() -> str:
 def fingerprint(target: Target, kind: str) -> str:
     """Changes whenever something that determines the environment changes."""
     digest = hashlib.sha256(f"{kind} {sys.version_info[:2]} {ROOT}".encode())
-    for path in (*([ROOT / "pyproject.toml"] if target.project else []), target.locks[kind], Path(__file__)):
+    for path in (ROOT / "pyproject.toml", target.locks[kind], Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -151,17 +151,16 @@ def install_cpu_torch(target: Target) -> None:
 
 
 def install(target: Target, kind: str) -> None:
-    """Everything, pinned; then this project itself, editable, where it belongs in."""
+    """Everything, pinned; then this project itself, editable."""
     requirements = ["-r", str(target.locks[kind].relative_to(ROOT))]
     if kind == "cpu":
         install_cpu_torch(target)
         # The lock is complete. Without --no-deps the CPU build of vLLM would bring a torchvision that breaks it.
         requirements.insert(0, "--no-deps")
-    elif not target.project:
+    elif not target.torch:
         requirements.append(f"torch=={TORCH}")
     must([*installer(target), *requirements], "Installing the requirements")
-    if target.project:
-        must([*installer(target), "--no-deps", "--editable", "."], "Installing Sparring")
+    must([*installer(target), "--no-deps", "--editable", "."], "Installing Sparring")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Starts the trainer service: `python -m sparring_trainer`."""
+"""Starts the trainer service, or on a machine with a rank above 0 what joins its jobs: `python -m sparring_trainer`."""
 
 import sys
 
@@ -17,9 +17,16 @@ def main() -> int:
     except ValidationError as error:
         return fail(f"a setting SPARRING_TRAINER_* does not fit: {explain(error.errors())}")
     from sparring_shared.http import serve
-    from sparring_trainer.app import create_app
 
-    return serve(create_app(settings, folders), "trainer", settings.host, settings.port)
+    if settings.machine_rank > 0:
+        from sparring_trainer.joining import create_joining_app
+
+        app = create_joining_app(settings)
+    else:
+        from sparring_trainer.app import create_app
+
+        app = create_app(settings, folders)
+    return serve(app, "trainer", settings.host, settings.port)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,11 @@ def is_registered(folder: JobFolder) -> bool:
     return False
 
 
+def joins_from_another_machine() -> bool:
+    """Whether the launcher is that of a machine which joined: only the main machine's is written down."""
+    return os.environ.get("GROUP_RANK", "0") != "0"
+
+
 def die_with_launcher() -> None:
     """Under `accelerate launch`, end when the launcher does, even when that was killed (Linux only)."""
     if "RANK" in os.environ and sys.platform == "linux":
@@ -50,7 +55,7 @@ def main() -> int:
         return fail("give the folder of the job: python -m sparring_trainer.job JOB_FOLDER.")
     die_with_launcher()
     folder = JobFolder(Path(sys.argv[1]))
-    if not is_registered(folder):
+    if not joins_from_another_machine() and not is_registered(folder):
         return fail(f"The trainer service did not start this job; PUT it to /v1/jobs/{folder.job_id} instead.")
     try:
         from sparring_trainer.training import train

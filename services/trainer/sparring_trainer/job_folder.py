@@ -72,6 +72,19 @@ class JobFolder:
         """Remember the process."""
         self._write("process.json", process)
 
+    def joined(self, machine_rank: int) -> ProcessRef | None:
+        """The process of rank 0 whose job a machine joined last; None if it never joined this job."""
+        name = f"joined.{machine_rank}.json"
+        return self._read(name, ProcessRef) if (self.root / name).is_file() else None
+
+    def write_joined(self, machine_rank: int, process: ProcessRef) -> None:
+        """Remember that a machine joined."""
+        self._write(f"joined.{machine_rank}.json", process)
+
+    def log_of(self, machine_rank: int) -> Path:
+        """The log of a machine that joined the job."""
+        return self.root / f"log.{machine_rank}.txt"
+
     def last_checkpoint(self) -> Path | None:
         """The latest inner checkpoint that was written to its end."""
         # transformers writes trainer_state.json last.

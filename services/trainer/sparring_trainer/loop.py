@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
@@ -27,6 +27,8 @@ from sparring_trainer.batches import MicroBatch, Steps, micro_batches, rows
 from sparring_trainer.examples import Example
 from sparring_trainer.objectives import PAIR_METRICS, measure
 from sparring_trainer.progress import Progress
+
+T = TypeVar("T")
 
 _OPTIMIZERS = {"rmsprop": "rmsprop", "adamw": "adamw_torch"}
 
@@ -83,6 +85,13 @@ def score(
             logprobs = model(*tensors)
         scored += zip(pairs, logprobs.view(2, -1).T.tolist(), strict=True)
     return np.array([pair for _, pair in sorted(gather_object(scored))], dtype=np.float32)
+
+
+def agreed(value: T) -> T:
+    """What the first process says, in all of them: another machine may see a shared folder as it was a moment ago."""
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
 
 
 class StepTrainer(Trainer):

@@ -16,13 +16,18 @@ from sparring_trainer.settings import TrainerSettings
 GRACE_SECONDS = 5.0
 
 
-def command(folder: Path, processes: int) -> list[str]:
-    """The command line of a job: plain Python for one process, `accelerate launch` for more."""
+def command(folder: Path, settings: TrainerSettings) -> list[str]:
+    """The command line of a job on this machine: plain Python for one process in all, `accelerate launch` for more."""
     job = ["-m", "sparring_trainer.job", str(folder)]
-    if processes == 1:
+    total = settings.machines * settings.processes
+    if total == 1:
         return [sys.executable, *job]
-    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes", str(processes)]
-    return [sys.executable, *launch, "--mixed_precision", "no", "--dynamo_backend", "no", *job]
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--num_machines", str(settings.machines), "--num_processes", str(total)]
+    if settings.machines > 1:
+        launch += ["--machine_rank", str(settings.machine_rank), "--rdzv_backend", "static"]
+        launch += ["--main_process_ip", settings.main_host, "--main_process_port", str(settings.main_port)]
+    return [sys.executable, *launch, *job]
 
 
 def environment(settings: TrainerSettings, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -39,17 +44,27 @@ def environment(settings: TrainerSettings, inherited: Mapping[str, str]) -> dict
 
 def start(folder: JobFolder, settings: TrainerSettings) -> subprocess.Popen[bytes]:
     """Start the job of a folder, its output appended to the folder's log, and write its process down."""
-    with folder.log.open("ab") as log:
-        process = subprocess.Popen(
-            command(folder.root.resolve(), settings.processes),
+    process = launch(folder, settings, folder.log)
+    folder.write_process(reference(process))
+    return process
+
+
+def launch(folder: JobFolder, settings: TrainerSettings, log: Path) -> subprocess.Popen[bytes]:
+    """Start this machine's part of a job, its output appended to `log`."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command(folder.root.resolve(), settings),
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=environment(settings, os.environ),
             start_new_session=True,
         )
-    folder.write_process(ProcessRef(pid=process.pid, created=psutil.Process(process.pid).create_time()))
-    return process
+
+
+def reference(process: subprocess.Popen[bytes]) -> ProcessRef:
+    """What a child of this process is known by."""
+    return ProcessRef(pid=process.pid, created=psutil.Process(process.pid).create_time())
 
 
 def is_alive(reference: ProcessRef) -> bool:

@@ -21,7 +21,7 @@ from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 from sparring_trainer.batches import Anchors, Steps, plan_steps
 from sparring_trainer.examples import Example, sampler_gap, to_example
 from sparring_trainer.job_folder import PROVENANCE, JobFolder, Provenance
-from sparring_trainer.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
+from sparring_trainer.loop import StepTrainer, agreed, enable_gradient_checkpointing, score, training_arguments
 from sparring_trainer.losses import mixture
 from sparring_trainer.models import load_policy, prompt_encoder, save_model, vocabulary_size
 from sparring_trainer.probe import probe_of
@@ -72,7 +72,7 @@ def _train(folder: JobFolder, checkpoint_steps: int) -> None:
         schedule_steps=epoch_steps * (config.schedule_epochs or config.train_epochs),
         progress=progress,
     )
-    resumed = folder.last_checkpoint()
+    resumed = agreed(folder.last_checkpoint())
     progress.begin(0 if resumed is None else int(resumed.name.rpartition("-")[2]))
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
@@ -108,7 +108,7 @@ def _model_and_anchors(
 
     They are kept in the job's folder, so that a job that goes on after a crash regresses on the very same targets.
     """
-    if folder.anchors.is_file():
+    if agreed(folder.anchors.is_file()):
         with np.load(folder.anchors) as kept:
             anchors = Anchors(kept["previous"], kept["reference"])
         return _on_device(request.policy, arguments), anchors

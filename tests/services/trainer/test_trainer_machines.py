@@ -1,0 +1,78 @@
+"""One job on two machines: here two trees of processes that meet on loopback, under the real `accelerate launch`."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+from fastapi.testclient import TestClient
+from trainer_world import Service, World
+
+from sparring_shared.wire.trainer import JobRequest, JobStatus
+from sparring_trainer.joining import create_joining_app
+
+
+@pytest.fixture
+def two_machines(world: World, service: Service) -> Iterator[TestClient]:
+    """The service on the first machine, while a second one joins its jobs."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        shared = {"machines": 2, "main_port": taken.getsockname()[1]}
+    with TestClient(create_joining_app(world.settings(machine_rank=1, **shared))) as second:
+        yield service(**shared)
+        assert second.get("/readyz").json() == {"status": "ready"}
+
+
+def put(client: TestClient, job_id: str, request: JobRequest) -> None:
+    assert client.put(f"/v1/jobs/{job_id}", json=request.model_dump(mode="json")).is_success
+
+
+def until(client: TestClient, job_id: str, condition: Callable[[JobStatus], bool]) -> JobStatus:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        status = JobStatus.model_validate_json(client.get(f"/v1/jobs/{job_id}").content)
+        if condition(status):
+            return status
+        time.sleep(0.1)
+    raise AssertionError(f"waited in vain for {job_id}")
+
+
+def rows(world: World, job_id: str) -> list[dict[str, float]]:
+    lines = (world.root / "jobs" / job_id / "metrics.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "step_seconds"} for line in lines]
+
+
+def processes_of(world: World, job_id: str) -> list[psutil.Process]:
+    """The launchers and training processes of a job, on both machines."""
+    command = ["-m", "sparring_trainer.job", str(world.root / "jobs" / job_id)]
+    return [child for child in psutil.Process().children(recursive=True) if child.cmdline()[-3:] == command]
+
+
+def test_two_machines_take_the_same_steps_as_one(world: World, service: Service, two_machines: TestClient) -> None:
+    request = world.request("two", training={**world.request().training.model_dump(), "train_epochs": 1})
+    put(two_machines, "two", request)
+    done = until(two_machines, "two", lambda status: status.state != "running")
+    assert (done.state, done.error, done.step) == ("succeeded", None, 5)
+    assert (world.root / "jobs" / "two" / "log.1.txt").is_file()
+
+    alone = service(dir=world.root / "jobs-alone")
+    put(alone, "one", request.model_copy(update={"output": request.output.replace("two", "one")}))
+    until(alone, "one", lambda status: status.state != "running")
+    for both, one in zip(rows(world, "two"), rows(world, "../jobs-alone/one"), strict=True):
+        assert both == pytest.approx(one, rel=2e-3, abs=2e-5)
+
+
+def test_a_job_that_lost_a_machine_fails_and_goes_on_with_both(world: World, two_machines: TestClient) -> None:
+    put(two_machines, "lost", world.request("lost"))
+    until(two_machines, "lost", lambda status: status.step >= 5)
+    second = next(process for process in processes_of(world, "lost") if process.environ().get("GROUP_RANK") == "1")
+    second.send_signal(signal.SIGKILL)
+    failed = until(two_machines, "lost", lambda status: status.state != "running")
+    assert failed.state == "failed" and failed.error
+
+    put(two_machines, "lost", world.request("lost"))
+    done = until(two_machines, "lost", lambda status: status.state != "running")
+    assert (done.state, done.error, done.step) == ("succeeded", None, 25)
+    assert [row["step"] for row in rows(world, "lost")] == list(range(1, 26))
