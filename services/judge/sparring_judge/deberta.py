@@ -75,8 +75,8 @@ def build_network(
     if wrong:
         raise CheckpointMismatch(f"The weights do not fit the config at {', '.join(wrong[:3])} ({len(wrong)} in all).")
     network.load_state_dict(ours, assign=True)
-    network.requires_grad_(False).eval().to(place, _DTYPES.get(precision, torch.float32))
-    network.fix()
+    network.requires_grad_(False).eval().to(place)
+    network.fix(_DTYPES.get(precision, torch.float32))
     if place.type == "cpu":
         _pack(network, int8=precision == "int8")
     else:

@@ -29,11 +29,14 @@ ALIGNED = 8
 class Attention(nn.Module):
     """Disentangled self-attention. The position projections depend on weights alone and are computed once, by `fix`."""
 
-    positions: Positions
+    position_key: Tensor | None
+    position_query: Tensor | None
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         size = config.hidden_size
+        self.register_buffer("position_key", None, persistent=False)
+        self.register_buffer("position_query", None, persistent=False)
         self.heads = config.num_attention_heads
         self.kinds = config.pos_att_type
         self.query_proj = Linear(size, size)
@@ -48,10 +51,8 @@ class Attention(nn.Module):
     def fix(self, positions: Tensor) -> None:
         """Project the relative embeddings [P, h]; scale the queries, of which sqrt(d * number of products) is taken."""
         key, query = (self.key_proj, self.query_proj) if self.shared else (self.pos_key_proj, self.pos_query_proj)
-        self.positions = Positions(
-            key=self._split(key(positions)) if key is not None and "c2p" in self.kinds else None,
-            query=self._split(query(positions)) * self.scale if query is not None and "p2c" in self.kinds else None,
-        )
+        self.position_key = self._split(key(positions)) if key is not None and "c2p" in self.kinds else None
+        self.position_query = self._split(query(positions)) * self.scale if query is not None and "p2c" in self.kinds else None
         self.query_proj.weight = nn.Parameter(self.query_proj.weight * self.scale, requires_grad=False)
         self.query_proj.bias = nn.Parameter(self.query_proj.bias * self.scale, requires_grad=False)
 
@@ -59,7 +60,8 @@ class Attention(nn.Module):
         """Context [B, R, h] of the rows `asking` [B, R, h] over `hidden` [B, S, h]."""
         projected = self.query_proj(asking), self.key_proj(hidden), self.value_proj(hidden)
         query, key, value = (x.unflatten(-1, (self.heads, -1)) for x in projected)
-        return (by_head if places.unseen is None else at_once)(query, key, value, self.positions, places)
+        positions = Positions(self.position_key, self.position_query)
+        return (by_head if places.unseen is None else at_once)(query, key, value, positions, places)
 
     def _split(self, x: Tensor) -> Tensor:
         """[P, h] -> [H, P, d]."""
@@ -119,12 +121,15 @@ class PairRmNetwork(nn.Module):
         return GPU_TOKENS if self.padded else CPU_TOKENS
 
     @torch.inference_mode()
-    def fix(self) -> None:
-        """Compute what depends on the weights alone; call once they are loaded and in place."""
+    def fix(self, dtype: torch.dtype = torch.float32) -> None:
+        """Compute what depends on the weights alone, in fp32, then turn all but the head to `dtype`; call once loaded."""
         positions = self.positions.weight
         for layer in self.layers:
             assert isinstance(layer, Layer)
             layer.attention.fix(self.positions_norm(positions) if self.positions_norm is not None else positions)
+        self.to(dtype)
+        for module in (self.head_hidden, self.head_out):
+            module.float()
 
     def pack(self, int8: bool = False) -> None:
         """Bring the encoder's weights into the form that a CPU computes with; call last."""
@@ -150,9 +155,9 @@ class PairRmNetwork(nn.Module):
 
     def forward(self, ids: Tensor, tags: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Logits [B] of ids [B, S], whose tags of source, first and second candidate stand at `tags` [B, 3]."""
-        source, first, second = self.encode(ids, tags, lengths).unbind(1)
+        source, first, second = self.encode(ids, tags, lengths).float().unbind(1)
         scores = [self.head_out(self.head_hidden(torch.cat((source, side), -1)).tanh()) for side in (first, second)]
-        return (scores[0] - scores[1]).float().mean(-1)
+        return (scores[0] - scores[1]).mean(-1)
 
     @torch.inference_mode()
     def logits(self, passes: Sequence[Pass]) -> list[float]:
