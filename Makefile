@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check up down lock versions sbom openapi clean
+.PHONY: help setup demo test check judge-parity up down lock versions sbom openapi clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 
 help:  ## What there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:  ## Make .venv and install everything into it (all others do this first)
 	@test -n "$(PYTHON)" || { echo "setup: no Python 3.11, 3.12 or 3.13 found; install one or set PYTHON=/path/to/python." >&2; exit 2; }
@@ -25,6 +25,10 @@ check: setup  ## Formatting, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+judge-parity:  ## The real llm-blender, in .venv-llm-blender, and our judge give the same numbers
+	@$(PYTHON) scripts/setup.py --llm-blender
+	@.venv-llm-blender/bin/python -m pytest tests/parity
 
 up: setup  ## All services as local processes, until Ctrl-C
 	@$(BIN)/sparring up $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)")
@@ -45,4 +49,4 @@ sbom: setup  ## A CycloneDX bill of materials per image, in dist/sbom/
 	@$(BIN)/python scripts/sbom.py
 
 clean:  ## Remove .venv and caches; runs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .venv-llm-blender .pytest_cache .ruff_cache

@@ -29,6 +29,7 @@ class Lock:
     """One lock file, `requirements/{name}.txt`: what uv is asked for, and under the versions of which other lock.
 
     `torch` adds the CPU build of PyTorch by name. `there` is an extra whose packages the image's base has already.
+    `beside` are pins that are added without what they ask for, since a test runs only a part of them.
     """
 
     name: str
@@ -36,10 +37,14 @@ class Lock:
     constraint: str | None = None
     torch: bool = False
     there: str | None = None
+    beside: tuple[str, ...] = ()
 
 
+ONE_WHEEL = "python_full_version < '3.12' and sys_platform == 'linux' and platform_machine == 'x86_64'"
+OPENRLHF = (f"openrlhf==0.11.2 ; {ONE_WHEEL}", f"pylatexenc==2.11 ; {ONE_WHEEL}")
 LOCKS = (
-    Lock("cpu", (*WITHOUT_TORCH, "--extra", "generator-cpu", *EVERYTHING, "--universal")),
+    Lock("cpu", (*WITHOUT_TORCH, "--extra", "generator-cpu", *EVERYTHING, "--universal"), beside=OPENRLHF),
+    Lock("llm-blender", ("requirements/llm-blender.in", *WITHOUT_TORCH, "--universal")),
     Lock("cuda", ("--extra", "generator", *EVERYTHING, *LINUX)),
     Lock("images/controller", ("--extra", "controller", "--extra", "postgres", *LINUX), "cpu"),
     Lock("images/generator-cpu", (*WITHOUT_TORCH, "--extra", "generator-cpu", *LINUX), "cpu", torch=True),
@@ -104,8 +109,9 @@ def make(lock: Lock, folder: Path, keep: bool) -> None:
         base.write_text("\n".join(project["optional-dependencies"][lock.there]), encoding="utf-8")
         there = versions(compile_with_uv(folder, "base", (str(base), *lock.asked), lock.constraint, keep))
         pins = [pin for pin in pins if package(pin) not in there]
-    if lock.torch:
-        pins = sorted([*pins, f"torch=={TORCH}+cpu"], key=package)
+    added = (f"torch=={TORCH}+cpu", *lock.beside) if lock.torch else lock.beside
+    if added:
+        pins = sorted([*(pin for pin in pins if pin not in added), *added], key=package)
     (folder / f"{lock.name}.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
 
 

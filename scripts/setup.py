@@ -1,5 +1,7 @@
 """Make `.venv` and install everything that `make demo` and `make test` need into it; does nothing when it is up to date.
 
+With `--llm-blender` make `.venv-llm-blender` instead: the real llm-blender, which needs older libraries than we do.
+
 Standard library only: it runs with the machine's own Python, before anything is installed. Uses `uv` where it is on PATH, else
 pip; both install the same pinned versions (requirements/*.txt). On a machine without an NVIDIA GPU PyTorch comes as the CPU
 build, so no CUDA packages: from the configured package sources where they offer it, else from PyTorch's own CPU index.
@@ -10,14 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 TORCH = "2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
-STAMP = VENV / ".sparring-setup"
 
 # uv reads neither pip.conf nor PIP_* variables; the sources that pip is given must serve it too.
 UV_FROM_PIP = {
@@ -30,6 +30,31 @@ UV_FROM_PIP = {
 
 class SetupError(Exception):
     """One sentence that says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An environment, and what determines it: `locks` by the kind of PyTorch; `torch` is whether that for CUDA holds PyTorch."""
+
+    venv: Path
+    locks: dict[str, Path]
+    torch: bool
+
+    @property
+    def python(self) -> Path:
+        """Its Python."""
+        return self.venv / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        """Holds the fingerprint of what was installed, once all of it is."""
+        return self.venv / ".sparring-setup"
+
+
+SPARRING = Target(ROOT / ".venv", {kind: ROOT / "requirements" / f"{kind}.txt" for kind in ("cpu", "cuda")}, torch=True)
+LLM_BLENDER = Target(
+    ROOT / ".venv-llm-blender", dict.fromkeys(("cpu", "cuda"), ROOT / "requirements" / "llm-blender.txt"), torch=False
+)
 
 
 def accelerator() -> str:
@@ -45,29 +70,29 @@ def accelerator() -> str:
     return "cuda" if listed.returncode == 0 and "GPU 0" in listed.stdout else "cpu"
 
 
-def fingerprint(kind: str) -> str:
+def fingerprint(target: Target, kind: str) -> str:
     """Changes whenever something that determines the environment changes."""
     digest = hashlib.sha256(f"{kind} {sys.version_info[:2]} {ROOT}".encode())
-    for path in (ROOT / "pyproject.toml", ROOT / "requirements" / f"{kind}.txt", Path(__file__)):
+    for path in (ROOT / "pyproject.toml", target.locks[kind], Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def environment() -> dict[str, str]:
     """This process's environment, with pip's sources handed on to uv."""
-    values = dict(os.environ, VIRTUAL_ENV=str(VENV))
+    values = dict(os.environ)
     for uv_name, pip_name in UV_FROM_PIP.items():
         if pip_name in values:
             values.setdefault(uv_name, values[pip_name])
     return values
 
 
-def installer() -> list[str]:
-    """The command that installs into `.venv`."""
+def installer(target: Target) -> list[str]:
+    """The command that installs into the environment."""
     uv = shutil.which("uv")
     if uv is not None:
-        return [uv, "pip", "install", "--quiet", "--python", str(PYTHON)]
-    return [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        return [uv, "pip", "install", "--quiet", "--python", str(target.python)]
+    return [str(target.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
 
 def run(command: list[str], **changes: str) -> bool:
@@ -81,34 +106,35 @@ def must(command: list[str], what: str) -> None:
         raise SetupError(f"{what} failed; see the output above, mend it and run the same command again.")
 
 
-def make_venv() -> None:
-    """A `.venv` whose Python runs; one that is broken or of another version is made anew."""
-    probe = [str(PYTHON), "-c", f"import sys; raise SystemExit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"]
-    if PYTHON.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+def make_venv(target: Target) -> None:
+    """An environment whose Python runs; one that is broken or of another version is made anew."""
+    python, name = target.python, target.venv.name
+    probe = [str(python), "-c", f"import sys; raise SystemExit(sys.version_info[:2] != {tuple(sys.version_info[:2])})"]
+    if python.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
         # uv makes environments without pip, and may be gone from PATH since.
-        if shutil.which("uv") is None and not installed("pip"):
-            must([str(PYTHON), "-m", "ensurepip"], "Adding pip to .venv")
+        if shutil.which("uv") is None and not installed(target, "pip"):
+            must([str(python), "-m", "ensurepip"], f"Adding pip to {name}")
         return
-    shutil.rmtree(VENV, ignore_errors=True)
+    shutil.rmtree(target.venv, ignore_errors=True)
     uv = shutil.which("uv")
     if uv is not None:
-        must([uv, "venv", "--quiet", "--python", sys.executable, str(VENV)], "Making .venv with uv")
-    elif not run([sys.executable, "-m", "venv", str(VENV)]):
-        raise SetupError("Making .venv failed; on Debian or Ubuntu install the package python3-venv, or install uv.")
+        must([uv, "venv", "--quiet", "--python", sys.executable, str(target.venv)], f"Making {name} with uv")
+    elif not run([sys.executable, "-m", "venv", str(target.venv)]):
+        raise SetupError(f"Making {name} failed; on Debian or Ubuntu install the package python3-venv, or install uv.")
 
 
-def installed(name: str) -> str:
-    """Version of a package in `.venv`, e.g. `2.13.0+cpu`; empty if there is none."""
+def installed(target: Target, name: str) -> str:
+    """Version of a package in the environment, e.g. `2.13.0+cpu`; empty if there is none."""
     code = f"import importlib.metadata as m; print(m.version('{name}'))"
-    return subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run([str(target.python), "-c", code], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def install_cpu_torch() -> None:
+def install_cpu_torch(target: Target) -> None:
     """The CPU build of PyTorch, from the configured sources or else from PyTorch's own index; each is tried once, briefly."""
     wanted = f"torch=={TORCH}+cpu"
-    if installed("torch") == f"{TORCH}+cpu":
+    if installed(target, "torch") == f"{TORCH}+cpu":
         return
-    command = [*installer(), "--no-deps", wanted]
+    command = [*installer(target), "--no-deps", wanted]
     quiet = subprocess.run(command, env=environment(), cwd=ROOT, check=False, capture_output=True, text=True)
     if quiet.returncode == 0:
         return
@@ -124,33 +150,38 @@ def install_cpu_torch() -> None:
         )
 
 
-def install(kind: str) -> None:
+def install(target: Target, kind: str) -> None:
     """Everything, pinned; then this project itself, editable."""
-    requirements = ["-r", f"requirements/{kind}.txt"]
+    requirements = ["-r", str(target.locks[kind].relative_to(ROOT))]
     if kind == "cpu":
-        install_cpu_torch()
+        install_cpu_torch(target)
         # The lock is complete. Without --no-deps the CPU build of vLLM would bring a torchvision that breaks it.
         requirements.insert(0, "--no-deps")
-    must([*installer(), *requirements], "Installing the requirements")
-    must([*installer(), "--no-deps", "--editable", "."], "Installing Sparring")
+    elif not target.torch:
+        requirements.append(f"torch=={TORCH}")
+    must([*installer(target), *requirements], "Installing the requirements")
+    must([*installer(target), "--no-deps", "--editable", "."], "Installing Sparring")
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Exit code 0 when the environment is ready, 2 with one sentence when it cannot be made."""
     try:
+        if arguments not in ([], ["--llm-blender"]):
+            raise SetupError(f"There is no option {' '.join(arguments)}; give none or --llm-blender.")
+        target = LLM_BLENDER if arguments else SPARRING
         if not (3, 11) <= sys.version_info[:2] <= (3, 13):
             raise SetupError(
                 f"Python 3.11, 3.12 or 3.13 is needed, but this is {sys.version.split()[0]}; set PYTHON=python3.11."
             )
         kind = accelerator()
-        if STAMP.is_file() and STAMP.read_text() == fingerprint(kind) and PYTHON.exists():
+        if target.stamp.is_file() and target.stamp.read_text() == fingerprint(target, kind) and target.python.exists():
             return 0
-        how = "uv" if shutil.which("uv") else "pip"
-        print(f"setup: installing into .venv with {how} ({kind} build of PyTorch); this takes a few minutes once", flush=True)
-        make_venv()
-        STAMP.unlink(missing_ok=True)
-        install(kind)
-        STAMP.write_text(fingerprint(kind))
+        how, name = "uv" if shutil.which("uv") else "pip", target.venv.name
+        print(f"setup: installing into {name} with {how} ({kind} build of PyTorch); this takes a few minutes once", flush=True)
+        make_venv(target)
+        target.stamp.unlink(missing_ok=True)
+        install(target, kind)
+        target.stamp.write_text(fingerprint(target, kind))
         print("setup: ready", flush=True)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -162,4 +193,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -59,3 +59,17 @@ def test_a_wrong_setting_is_one_sentence() -> None:
     done = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 2
     assert done.stderr == "setup: SPARRING_ACCELERATOR must be cpu or cuda, but it is tpu.\n"
+
+
+def test_an_unknown_option_is_one_sentence() -> None:
+    done = subprocess.run([sys.executable, str(SCRIPT), "--llm"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "setup: There is no option --llm; give none or --llm-blender.\n"
+
+
+def test_llm_blenders_environment_is_its_own(setup: ModuleType) -> None:
+    ours, theirs = setup.SPARRING, setup.LLM_BLENDER
+    assert theirs.python != ours.python and theirs.stamp != ours.stamp
+    assert setup.fingerprint(theirs, "cpu") not in (setup.fingerprint(ours, "cpu"), setup.fingerprint(theirs, "cuda"))
+    pinned = theirs.locks["cpu"].read_text().splitlines()
+    assert "llm-blender==0.0.2" in pinned and "transformers==4.57.6" in pinned

@@ -20,9 +20,10 @@ def relative_buckets(length: int, buckets: int, max_position: int) -> NDArray[np
     return np.where(np.abs(distance) <= middle, distance, logarithmic * np.sign(distance)).astype(np.int64)
 
 
-def relative_index(length: int, buckets: int, max_position: int) -> NDArray[np.int64]:
-    """Row of the table of relative embeddings for query i and key j [length, length], within 0 .. 2 * span - 1."""
+def relative_rows(length: int, buckets: int, max_position: int) -> NDArray[np.int64]:
+    """Row of the table of relative embeddings for each distance i - j from -(length - 1) to length - 1 [2 * length - 1].
+
+    Within 0 .. 2 * span - 1, where span is the number of buckets or, without them, of distances.
+    """
     span = buckets if buckets > 0 else max_position
-    rows = np.clip(relative_buckets(length, buckets, max_position) + span, 0, 2 * span - 1)
-    places = np.arange(length)
-    return rows[places[:, None] - places[None, :] + length - 1]
+    return np.clip(relative_buckets(length, buckets, max_position) + span, 0, 2 * span - 1)

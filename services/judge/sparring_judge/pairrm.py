@@ -90,10 +90,10 @@ def load_pairrm(settings: JudgeSettings, files: JudgeFiles | None = None) -> Eng
 
 def _computer(files: JudgeFiles, largest_id: int, device: str, threads: int) -> PairRmComputer:
     """Read the weights. Raises CheckpointMismatch when they do not fit the config or the tokenizer."""
-    from sparring_judge.deberta import GROUP_TOKENS, build_network, read_weights  # torch takes seconds to import
+    from sparring_judge.deberta import build_network, read_weights  # torch takes seconds to import
 
     network = build_network(files.encoder, read_weights(files.weights), device, threads)
     rows = network.words.num_embeddings
     if largest_id >= rows:
         raise CheckpointMismatch(f"{files.tokenizer} has ids up to {largest_id}, but the model embeds only {rows}.")
-    return PairRmComputer(network, Description(str(network.device), GROUP_TOKENS))
+    return PairRmComputer(network, Description(str(network.device), network.batch_tokens))

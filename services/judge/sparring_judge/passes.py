@@ -91,3 +91,14 @@ def equal_length_groups(lengths: Sequence[int], max_tokens: int) -> list[list[in
         else:
             groups.append([index])
     return groups
+
+
+def padded_groups(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Indices sorted by length and cut into groups that hold `max_tokens` tokens at most when padded, or one pass."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda at: lengths[at]):
+        if groups and lengths[index] * (len(groups[-1]) + 1) <= max_tokens:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups

@@ -10,9 +10,11 @@ from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_p
 
 from sparring_judge.buckets import relative_buckets
 from sparring_judge.checkpoint import EncoderConfig
-from sparring_judge.deberta import PairRmNetwork, build_network
+from sparring_judge.deberta import build_network
+from sparring_judge.encoder import PairRmNetwork
 from sparring_judge.passes import Pass
-from sparring_shared.errors import CheckpointMismatch
+from sparring_judge.settings import Precision
+from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 50,
@@ -39,30 +41,37 @@ def reference(**changes: Any) -> tuple[DebertaV2Model, dict[str, torch.Tensor], 
     for weight in model.parameters():
         weight.data.add_(torch.randn_like(weight) * 0.1)
     head = {"head_layer.1.weight": torch.randn(32, 64), "head_layer.1.bias": torch.randn(32)}
-    head |= {"head_layer.4.weight": torch.randn(1, 32), "head_layer.4.bias": torch.randn(1)}
+    head |= {"head_layer.4.weight": torch.randn(1, 32) * 0.1, "head_layer.4.bias": torch.randn(1)}
     weights = {f"pretrained_model.{name}": tensor.detach() for name, tensor in model.state_dict().items()}
     return model, weights | head, EncoderConfig.model_validate(config.to_dict())
 
 
-def ours(weights: dict[str, torch.Tensor], config: EncoderConfig) -> PairRmNetwork:
-    return build_network(config, weights, device="cpu", threads=1)
+def ours(weights: dict[str, torch.Tensor], config: EncoderConfig, precision: Precision = "fp32") -> PairRmNetwork:
+    return build_network(config, weights, device="cpu", threads=1, precision=precision)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"share_att_key": False},
-        {"pos_att_type": ["c2p"]},
-        {"pos_att_type": ["p2c"], "share_att_key": False},
-        {"norm_rel_ebd": "none"},
-        {"position_buckets": -1},
-        {"num_hidden_layers": 1, "position_buckets": 32, "max_position_embeddings": 512},
-    ],
-)
-def test_hidden_states_are_those_of_transformers(changes: dict[str, Any]) -> None:
+def passes(*lengths: int) -> list[Pass]:
+    random = torch.Generator().manual_seed(3)
+    ids = [tuple(torch.randint(0, 50, (length,), generator=random).tolist()) for length in lengths]
+    return [Pass(one, (1, len(one) // 3, len(one) // 2)) for one in ids]
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"share_att_key": False},
+    {"pos_att_type": ["c2p"]},
+    {"pos_att_type": ["p2c"], "share_att_key": False},
+    {"norm_rel_ebd": "none"},
+    {"position_buckets": -1},
+    {"num_hidden_layers": 1, "position_buckets": 32, "max_position_embeddings": 512},
+]
+
+
+@pytest.mark.parametrize("length", [90, 300])  # several passes of a head at once, and one
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_hidden_states_are_those_of_transformers(changes: dict[str, Any], length: int) -> None:
     model, weights, config = reference(**changes)
-    ids = torch.randint(0, 50, (2, 90), generator=torch.Generator().manual_seed(2))
+    ids = torch.randint(0, 50, (2, length), generator=torch.Generator().manual_seed(2))
     rows = torch.tensor([[1, 30, 89], [0, 45, 60]])
     with torch.inference_mode():
         wanted = model(input_ids=ids).last_hidden_state
@@ -83,6 +92,42 @@ def test_the_logit_is_the_difference_of_the_heads() -> None:
     found = ours(weights, config).logits([Pass(ids, (1, 9, 17)), Pass(ids, (1, 17, 9)), Pass(ids[:12], (1, 5, 9))])
     assert found[0] == pytest.approx(first - second, abs=1e-5)
     assert found[1] == pytest.approx(second - first, abs=1e-5)
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_padded_passes_have_the_logits_of_unpadded_ones(changes: dict[str, Any]) -> None:
+    # What a GPU computes, on the CPU: lengths that are and are not a multiple of 8, among neighbours and alone.
+    _, weights, config = reference(**changes)
+    network, some = ours(weights, config), passes(40, 9, 33, 40, 90, 12)
+    wanted = network.logits(some)
+    network.padded = True
+    assert network.logits(some) == pytest.approx(wanted, abs=1e-5)
+    assert [network.logits([one])[0] for one in some] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_logits_come_in_the_order_of_the_passes_and_do_not_depend_on_neighbours() -> None:
+    network, some = ours(*reference()[1:]), passes(300, 20, 300, 20, 21, 300)
+    together = network.logits(some)
+    assert together == pytest.approx([network.logits([one])[0] for one in some], abs=1e-5)
+    assert len({round(logit, 3) for logit in together}) == 6
+    assert network.logits([]) == []
+
+
+def test_int8_says_how_far_off_it_is() -> None:
+    _, weights, config = reference(initializer_range=0.1)
+    exact, rounded = ours(weights, config), ours(weights, config, "int8")
+    some = passes(20, 50, 50)
+    assert exact.int8_error is None
+    assert rounded.int8_error is not None and 1e-4 < rounded.int8_error < 0.5
+    differences = [abs(a - b) for a, b in zip(exact.logits(some), rounded.logits(some), strict=True)]
+    assert 1e-4 < max(differences) < 0.5
+    assert rounded.logits(some) == pytest.approx([rounded.logits([one])[0] for one in some], abs=1e-5)
+
+
+def test_a_precision_that_a_cpu_does_not_compute_in_is_refused() -> None:
+    _, weights, config = reference()
+    with pytest.raises(InvalidInput, match="computes in fp32, int8 on cpu, not in bf16; set one of them"):
+        ours(weights, config, "bf16")
 
 
 @pytest.mark.parametrize(("buckets", "largest"), [(256, 512), (32, 512), (16, 64), (8, 2048)])

@@ -1,5 +1,14 @@
 from sparring_judge.engine import Limits, Reading
-from sparring_judge.passes import Pass, SpecialIds, TokenisedTask, cut, distinct_games, equal_length_groups, lay_out
+from sparring_judge.passes import (
+    Pass,
+    SpecialIds,
+    TokenisedTask,
+    cut,
+    distinct_games,
+    equal_length_groups,
+    lay_out,
+    padded_groups,
+)
 
 SPECIAL = SpecialIds(cls=1, sep=2, source=91, candidate1=92, candidate2=93)
 
@@ -47,3 +56,11 @@ def test_groups_are_of_one_length_and_bounded() -> None:
     assert equal_length_groups([5, 3, 5, 5, 9], max_tokens=10) == [[1], [0, 2], [3], [4]]
     assert equal_length_groups([50], max_tokens=10) == [[0]]
     assert equal_length_groups([], max_tokens=10) == []
+
+
+def test_padded_groups_are_of_near_lengths_and_bounded_with_their_padding() -> None:
+    # 3 + 5 + 5 tokens take 3 * 5 with padding; a fourth of 9 would take 36.
+    assert padded_groups([5, 3, 9, 5], max_tokens=15) == [[1, 0, 3], [2]]
+    assert padded_groups([5, 3, 9, 5], max_tokens=14) == [[1, 0], [3], [2]]
+    assert padded_groups([50], max_tokens=10) == [[0]]
+    assert padded_groups([], max_tokens=10) == []

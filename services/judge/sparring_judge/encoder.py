@@ -1,0 +1,181 @@
+"""The PairRM network: a DeBERTa-v2/v3 encoder and the pair head.
+
+Dimensions: B passes of S tokens, h hidden, H heads of size d, R queries whose output is wanted, P positions.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from sparring_judge.attention import Places, Positions, at_once, by_head
+from sparring_judge.buckets import relative_rows
+from sparring_judge.checkpoint import EncoderConfig
+from sparring_judge.linear import Linear
+from sparring_judge.passes import Pass, equal_length_groups, padded_groups
+
+CPU_TOKENS = 2048
+"""Computed at once on a CPU: more fills a core no better and costs memory."""
+GPU_TOKENS = 32_768
+"""Computed at once on a GPU, padding included: in 16 bits PairRM's bias takes 2 GB at its longest passes, three times over."""
+KEPT_LENGTHS = 4
+"""Lengths whose places are kept: passes come sorted by length."""
+ALIGNED = 8
+"""A padded length is a multiple of this, as fused attention on a GPU wants its bias."""
+
+
+class Attention(nn.Module):
+    """Disentangled self-attention. The position projections depend on weights alone and are computed once, by `fix`."""
+
+    positions: Positions
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.kinds = config.pos_att_type
+        self.query_proj = Linear(size, size)
+        self.key_proj = Linear(size, size)
+        self.value_proj = Linear(size, size)
+        self.shared = config.share_att_key
+        if not self.shared:
+            self.pos_key_proj = Linear(size, size) if "c2p" in self.kinds else None
+            self.pos_query_proj = Linear(size, size) if "p2c" in self.kinds else None
+        self.scale = 1 / math.sqrt(size // self.heads * (1 + len(self.kinds)))
+
+    def fix(self, positions: Tensor) -> None:
+        """Project the relative embeddings [P, h]; scale the queries, of which sqrt(d * number of products) is taken."""
+        key, query = (self.key_proj, self.query_proj) if self.shared else (self.pos_key_proj, self.pos_query_proj)
+        self.positions = Positions(
+            key=self._split(key(positions)) if key is not None and "c2p" in self.kinds else None,
+            query=self._split(query(positions)) * self.scale if query is not None and "p2c" in self.kinds else None,
+        )
+        self.query_proj.weight = nn.Parameter(self.query_proj.weight * self.scale, requires_grad=False)
+        self.query_proj.bias = nn.Parameter(self.query_proj.bias * self.scale, requires_grad=False)
+
+    def forward(self, hidden: Tensor, asking: Tensor, places: Places) -> Tensor:
+        """Context [B, R, h] of the rows `asking` [B, R, h] over `hidden` [B, S, h]."""
+        projected = self.query_proj(asking), self.key_proj(hidden), self.value_proj(hidden)
+        query, key, value = (x.unflatten(-1, (self.heads, -1)) for x in projected)
+        return (by_head if places.unseen is None else at_once)(query, key, value, self.positions, places)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[P, h] -> [H, P, d]."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(0, 1).contiguous()
+
+
+class Layer(nn.Module):
+    """One encoder layer: attention and feed-forward, each with a residual and a layer norm after it."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        size, wide = config.hidden_size, config.intermediate_size
+        self.attention = Attention(config)
+        self.attended = Linear(size, size)
+        self.attended_norm = nn.LayerNorm(size, config.layer_norm_eps)
+        self.widen = Linear(size, wide)
+        self.narrow = Linear(wide, size)
+        self.narrow_norm = nn.LayerNorm(size, config.layer_norm_eps)
+
+    def forward(self, hidden: Tensor, asking: Tensor, places: Places) -> Tensor:
+        """Output [B, R, h] for the rows `asking`; see `Attention`."""
+        context = self.attended_norm(self.attended(self.attention(hidden, asking, places)).add_(asking))
+        return self.narrow_norm(self.narrow(self.widen.gelu(context)).add_(context))
+
+
+class PairRmNetwork(nn.Module):
+    """logit(a, b) = head(source, a) - head(source, b) at the tags' last hidden states; > 0 when a, shown first, is better.
+
+    `padded`: passes of several lengths are computed together, the shorter ones padded; else only passes of one length.
+    `int8_error` is the largest difference of a logit to fp32 on a few fixed passes, where the weights are int8.
+    """
+
+    padded = False
+    int8_error: float | None = None
+
+    def __init__(self, config: EncoderConfig, vocabulary: int, tasks: int) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.config = config
+        self.words = nn.Embedding(vocabulary, size)
+        self.words_norm = nn.LayerNorm(size, config.layer_norm_eps)
+        self.positions = nn.Embedding(config.position_rows, size)
+        self.positions_norm = nn.LayerNorm(size, config.layer_norm_eps) if config.norm_rel_ebd == "layer_norm" else None
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
+        self.head_hidden = nn.Linear(2 * size, size)
+        self.head_out = nn.Linear(size, tasks)
+        self._places = lru_cache(KEPT_LENGTHS)(self._new_places)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.words.weight.device
+
+    @property
+    def batch_tokens(self) -> int:
+        """How many tokens `logits` computes at once; more are cut into several."""
+        return GPU_TOKENS if self.padded else CPU_TOKENS
+
+    @torch.inference_mode()
+    def fix(self) -> None:
+        """Compute what depends on the weights alone; call once they are loaded and in place."""
+        positions = self.positions.weight
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            layer.attention.fix(self.positions_norm(positions) if self.positions_norm is not None else positions)
+
+    def pack(self, int8: bool = False) -> None:
+        """Bring the encoder's weights into the form that a CPU computes with; call last."""
+        for module in self.layers.modules():
+            if isinstance(module, Linear):
+                module.pack(int8)
+
+    def encode(self, ids: Tensor, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Last hidden states [B, R, h] of ids [B, S] at `rows` [B, R]; the last layer is computed there alone.
+
+        With `lengths` [B] the ids after them are padding, which no token sees.
+        """
+        places = self._places(ids.shape[1])
+        if lengths is not None:
+            padding = torch.arange(ids.shape[1], device=ids.device) >= lengths[:, None]
+            unseen = torch.zeros_like(padding, dtype=self.words.weight.dtype).masked_fill_(padding, -math.inf)
+            places = Places(places.by_query, places.by_key, unseen[:, None, None])
+        hidden = self.words_norm(self.words(ids))
+        for layer in self.layers[:-1]:
+            hidden = layer(hidden, hidden, places)
+        asking = hidden.gather(1, rows[..., None].expand(-1, -1, hidden.shape[-1]))
+        return self.layers[-1](hidden, asking, places.at(rows))
+
+    def forward(self, ids: Tensor, tags: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits [B] of ids [B, S], whose tags of source, first and second candidate stand at `tags` [B, 3]."""
+        source, first, second = self.encode(ids, tags, lengths).unbind(1)
+        scores = [self.head_out(self.head_hidden(torch.cat((source, side), -1)).tanh()) for side in (first, second)]
+        return (scores[0] - scores[1]).float().mean(-1)
+
+    @torch.inference_mode()
+    def logits(self, passes: Sequence[Pass]) -> list[float]:
+        """The logit of each pass, in their order; a pass's logit does not depend on the others."""
+        lengths = [len(one.ids) for one in passes]
+        groups = (padded_groups if self.padded else equal_length_groups)(lengths, self.batch_tokens)
+        # All groups are under way before the first result is waited for.
+        found = [self._group([passes[at] for at in group]) for group in groups]
+        ordered = dict(zip((at for group in groups for at in group), torch.cat(found).tolist(), strict=True)) if found else {}
+        return [ordered[at] for at in range(len(passes))]
+
+    def _group(self, passes: Sequence[Pass]) -> Tensor:
+        tags = torch.tensor([one.tags for one in passes], device=self.device)
+        if not self.padded:
+            return self(torch.tensor([one.ids for one in passes], device=self.device), tags)
+        lengths = [len(one.ids) for one in passes]
+        ids = torch.zeros(len(passes), -(-max(lengths) // ALIGNED) * ALIGNED, dtype=torch.long)
+        for row, one in zip(ids, passes, strict=True):
+            row[: len(one.ids)] = torch.tensor(one.ids)
+        return self(ids.to(self.device), tags, torch.tensor(lengths, device=self.device))
+
+    def _new_places(self, length: int) -> Places:
+        rows = relative_rows(length, self.config.position_buckets, self.config.max_position)
+        place = torch.arange(length, device=self.device)
+        index = torch.from_numpy(rows).to(self.device)[place[:, None] - place + length - 1]
+        return Places(index[None], index.mT.contiguous()[None])
