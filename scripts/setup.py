@@ -34,7 +34,7 @@ class SetupError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """An environment, and what determines it: `locks` by the kind of PyTorch; `torch` is whether that for CUDA holds PyTorch."""
+    """An environment and what determines it: `locks` by the kind of PyTorch; `torch`: whether that for CUDA holds PyTorch."""
 
     venv: Path
     locks: dict[str, Path]

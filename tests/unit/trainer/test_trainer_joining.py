@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparring_shared.wire.trainer import JobState, JobStatus
-from sparring_trainer import joining, processes
+from sparring_trainer import processes
 from sparring_trainer.job_folder import JobFolder, ProcessRef
 from sparring_trainer.joining import Joiner
 from sparring_trainer.settings import TrainerSettings
@@ -25,7 +25,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
         started.append(subprocess.Popen(["sleep", "100"]))
         return started[-1]
 
-    monkeypatch.setattr(joining.processes, "launch", launch)
+    monkeypatch.setattr(processes, "launch", launch)
     yield started
     for part in started:
         part.kill()
