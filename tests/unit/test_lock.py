@@ -43,17 +43,19 @@ def lock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def copy(tmp_path: Path, lock: Any) -> Path:
     """A copy of what the script reads, with locks of two packages and a uv that finds a newer one."""
     for name in ("lock.py", "setup.py"):
         (tmp_path / "scripts").mkdir(exist_ok=True)
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "requirements" / "images").mkdir(parents=True)
-    for name in ("cpu", "cuda", *(f"images/{image}" for image in IMAGES)):
+    for name in ("cpu", "cuda", "llm-blender", *(f"images/{image}" for image in IMAGES)):
         torch = "torch==2.13.0+cpu\n" if name.startswith("images") and name.endswith("-cpu") else ""
         (tmp_path / "requirements" / f"{name}.txt").write_text(f"numpy==2.4.0\n{torch}tqdm==4.70.1\n")
     (tmp_path / "requirements" / "cuda.txt").write_text("numpy==2.3.5\ntriton==3.7.1\ntqdm==4.70.1\n")
+    beside = "".join(f"{pin}\n" for pin in lock.OPENRLHF)
+    (tmp_path / "requirements" / "cpu.txt").write_text(f"numpy==2.4.0\n{beside}tqdm==4.70.1\n")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "uv").write_text(UV.format(log=tmp_path / "asked.txt"))
     (tmp_path / "bin" / "uv").chmod(0o755)
