@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring_judge.checkpoint import EncoderConfig
+from sparring_judge.devices import torch_device
 from sparring_judge.encoder import PairRmNetwork
 from sparring_judge.memory import keep_freed_memory
 from sparring_judge.passes import Pass
@@ -64,7 +65,7 @@ def build_network(
     precision that it does not compute in.
     """
     torch.set_num_threads(threads)
-    place = _device(device)
+    place = torch_device(device)
     precision = _precision(precision, place)
     # transformers before 4.31 stored this constant with the weights.
     ours = {_our_name(name): tensor for name, tensor in tensors.items() if not name.endswith("position_ids")}
@@ -111,13 +112,3 @@ def _precision(wanted: Precision | None, device: torch.device) -> Precision:
 
 def _rows(tensors: Mapping[str, Tensor], name: str) -> int:
     return tensors[name].shape[0] if name in tensors else 1
-
-
-def _device(wanted: str) -> torch.device:
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    present = torch.cuda.device_count() if wanted.startswith("cuda") else int(torch.backends.mps.is_available())
-    device = torch.device(wanted)
-    if device.type != "cpu" and (device.index or 0) >= present:
-        raise InvalidInput(f"The device {wanted} is wanted, but torch finds {present} of its kind; set auto or cpu.")
-    return device

@@ -91,10 +91,12 @@ class PairRmNetwork(nn.Module):
     """logit(a, b) = head(source, a) - head(source, b) at the tags' last hidden states; > 0 when a, shown first, is better.
 
     `padded`: passes of several lengths are computed together, the shorter ones padded; else only passes of one length.
-    `int8_error` is the largest difference of a logit to fp32 on a few fixed passes, where the weights are int8.
+    `padded_tokens` counts them. `int8_error` is the largest difference of a logit to fp32 on a few fixed passes, where the
+    weights are int8.
     """
 
     padded = False
+    padded_tokens = 0
     int8_error: float | None = None
 
     def __init__(self, config: EncoderConfig, vocabulary: int, tasks: int) -> None:
@@ -177,6 +179,7 @@ class PairRmNetwork(nn.Module):
         ids = torch.zeros(len(passes), -(-max(lengths) // ALIGNED) * ALIGNED, dtype=torch.long)
         for row, one in zip(ids, passes, strict=True):
             row[: len(one.ids)] = torch.tensor(one.ids)
+        self.padded_tokens += ids.numel() - sum(lengths)
         return self(ids.to(self.device), tags, torch.tensor(lengths, device=self.device))
 
     def _new_places(self, length: int) -> Places:

@@ -1,13 +1,13 @@
 """The PairRM engine: tokenise, lay out, compute each distinct pass once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
 from sparring_judge.checkpoint import JudgeFiles, find_judge
 from sparring_judge.engine import Computed, Description, Engine, Limits, Plan, Unit, unit_key
 from sparring_judge.passes import Pass, TokenisedTask, cut, distinct_games, lay_out
-from sparring_judge.settings import JudgeSettings
+from sparring_judge.settings import JudgeSettings, Precision
 from sparring_judge.task import Game, Task
 from sparring_judge.tokens import JudgeTokenizer, load_tokenizer
 from sparring_shared.errors import CheckpointMismatch
@@ -19,11 +19,10 @@ class PairRmReader:
 
     name = "pairrm"
 
-    def __init__(self, ref: JudgeRef, limits: Limits, tokenizer: JudgeTokenizer, precision: str = "fp32") -> None:
+    def __init__(self, ref: JudgeRef, limits: Limits, tokenizer: JudgeTokenizer) -> None:
         self.ref = ref
         self.limits = limits
         self._tokenizer = tokenizer
-        self._precision = precision
 
     def plan(self, task: Task) -> Plan:
         """See `Reader`. Raises InvalidInput for a text that is not valid Unicode."""
@@ -46,11 +45,13 @@ class PairRmReader:
         return lay_out(task.source, task.candidates[game[0]], task.candidates[game[1]], self._tokenizer.special)
 
     def _unit(self, one: Pass) -> Unit:
-        return Unit(unit_key(self.ref, self._precision, one.ids, one.tags), len(one.ids), one)
+        return Unit(unit_key(self.ref, one.ids, one.tags), len(one.ids), one)
 
 
 class Network(Protocol):
-    """What computes passes."""
+    """What computes passes; `padded_tokens` counts what was computed besides them, to fill batches."""
+
+    padded_tokens: int
 
     def logits(self, passes: Sequence[Pass]) -> list[float]:
         """The logit of each pass."""
@@ -66,8 +67,9 @@ class PairRmComputer:
 
     def compute(self, units: Sequence[Unit]) -> Computed:
         """See `Computer`."""
-        passes = [unit.content for unit in units]
-        return Computed(tuple(self._network.logits(passes)))  # pyright: ignore[reportArgumentType]  # the reader's passes
+        before = self._network.padded_tokens
+        logits = self._network.logits([unit.content for unit in units])  # pyright: ignore[reportArgumentType]  # the reader's
+        return Computed(tuple(logits), self._network.padded_tokens - before)
 
 
 def load_pairrm(settings: JudgeSettings, files: JudgeFiles | None = None) -> Engine:
@@ -84,16 +86,18 @@ def load_pairrm(settings: JudgeSettings, files: JudgeFiles | None = None) -> Eng
         source_max_tokens=settings.source_max_tokens or files.limits.source_max_tokens,
         candidate_max_tokens=settings.candidate_max_tokens or files.limits.candidate_max_tokens,
     )
-    load: Callable[[], PairRmComputer] = partial(_computer, files, tokenizer.largest_id, settings.device, settings.threads)
+    load = partial(_computer, files, tokenizer.largest_id, settings.device, settings.threads, settings.precision)
     return Engine(PairRmReader(files.ref, limits, tokenizer), load)
 
 
-def _computer(files: JudgeFiles, largest_id: int, device: str, threads: int) -> PairRmComputer:
+def _computer(files: JudgeFiles, largest_id: int, device: str, threads: int, precision: Precision | None) -> PairRmComputer:
     """Read the weights. Raises CheckpointMismatch when they do not fit the config or the tokenizer."""
     from sparring_judge.deberta import build_network, read_weights  # torch takes seconds to import
 
-    network = build_network(files.encoder, read_weights(files.weights), device, threads)
+    network = build_network(files.encoder, read_weights(files.weights), device, threads, precision)
     rows = network.words.num_embeddings
     if largest_id >= rows:
         raise CheckpointMismatch(f"{files.tokenizer} has ids up to {largest_id}, but the model embeds only {rows}.")
-    return PairRmComputer(network, Description(str(network.device), network.batch_tokens))
+    error = network.int8_error
+    note = None if error is None else f"int8: logits of fixed passes differ from those of fp32 by {error:.2g} at most"
+    return PairRmComputer(network, Description(str(network.device), network.batch_tokens, note=note))

@@ -16,7 +16,7 @@ from sparring_judge.pairrm import load_pairrm
 from sparring_judge.settings import JudgeSettings
 from sparring_judge.task import Task, games
 from sparring_judge.tokens import load_tokenizer
-from sparring_shared.errors import CheckpointMismatch, NotFound
+from sparring_shared.errors import CheckpointMismatch, InvalidInput, NotFound
 from sparring_shared.records import JudgeRef
 
 TASK = Task("what is zinc?", ("a metal.", "gold", "yes"), games(3))
@@ -132,3 +132,23 @@ def test_tokens_after_the_tags_are_refused(tmp_path: Path, small_judge: Path) ->
     tokenizer.save(str(other / "tokenizer.json"))
     with pytest.raises(CheckpointMismatch, match="adds more after the tags"):
         load_pairrm(JudgeSettings(model=str(other), device="cpu"))
+
+
+def test_int8_says_how_far_it_is_off(small_judge: Path) -> None:
+    exact, rounded = (
+        load_pairrm(JudgeSettings.model_validate({"model": str(small_judge), "device": "cpu", "precision": precision}))
+        for precision in ("fp32", "int8")
+    )
+    computer = rounded.load()
+    note = computer.description.note or ""
+    assert note.startswith("int8: logits of fixed passes differ from those of fp32 by ")
+    assert exact.load().description.note is None
+    (found,) = judge_tasks(rounded.reader, computer, [TASK])
+    assert isinstance(found, Judgement)
+    assert 0 < abs(found.logits - judged(small_judge).logits).max() < 1
+
+
+def test_a_precision_that_a_cpu_does_not_compute_in_is_refused(small_judge: Path) -> None:
+    settings = JudgeSettings(model=str(small_judge), device="cpu", precision="bf16")
+    with pytest.raises(InvalidInput, match="in fp32, int8 on cpu, not in bf16"):
+        load_pairrm(settings).load()

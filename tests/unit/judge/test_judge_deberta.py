@@ -102,6 +102,7 @@ def test_padded_passes_have_the_logits_of_unpadded_ones(changes: dict[str, Any])
     wanted = network.logits(some)
     network.padded = True
     assert network.logits(some) == pytest.approx(wanted, abs=1e-5)
+    assert network.padded_tokens == 6 * 96 - (40 + 9 + 33 + 40 + 90 + 12)
     assert [network.logits([one])[0] for one in some] == pytest.approx(wanted, abs=1e-5)
 
 
