@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check judge-parity up down lock versions sbom openapi clean
+.PHONY: help setup demo test check compose-test judge-parity up down lock versions sbom openapi clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -25,6 +25,9 @@ check: setup  ## Formatting, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+compose-test: setup  ## Build the images, docker compose up, a round in containers (starts an engine of its own if it must)
+	@$(BIN)/python scripts/compose_test.py
 
 judge-parity:  ## The real llm-blender, in .venv-llm-blender, and our judge give the same numbers
 	@$(PYTHON) scripts/setup.py --llm-blender

@@ -18,7 +18,7 @@ except InvalidInput as error:
     raise SystemExit(fail(error.message)) from None
 
 # The heavy imports come after the settings are known to be good.
-from celery.signals import setup_logging
+from celery.signals import heartbeat_sent, setup_logging
 
 from sparring_controller.clients import Services
 from sparring_controller.doorbell import TASK, Doorbell, celery_for
@@ -32,6 +32,13 @@ def _log(**_: Any) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@heartbeat_sent.connect
+def _alive(**_: Any) -> None:
+    """Celery calls this every two seconds while the worker is connected, also when a stage is under way."""
+    if _settings.heartbeat_file is not None:
+        _settings.heartbeat_file.touch()
 
 
 app = celery_for(_settings.redis_url.get_secret_value())

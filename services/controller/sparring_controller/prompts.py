@@ -160,9 +160,14 @@ def _parquet_rows(path: Path, column: str) -> Iterator[Row]:
 
 
 def _dataset_rows(config: PromptsConfig) -> Iterator[Row]:
-    # Imported only here: it takes seconds, and files do not need it.
-    from datasets import load_dataset
-
+    try:
+        # Imported only here: it takes seconds, and files do not need it.
+        from datasets import load_dataset
+    except ModuleNotFoundError:
+        raise InvalidInput(
+            f"prompts.source is {config.source}, but this controller runs without the package `datasets`; "
+            "give a file that ends in .jsonl, .jsonl.gz or .parquet."
+        ) from None
     try:
         dataset = load_dataset(config.source, config.subset, split=config.split)
     except (OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """Settings of the controller and its workers, from `SPARRING_*` variables."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError
@@ -18,7 +19,8 @@ class ControllerSettings(FolderSettings):
 
     A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for
     another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails.
-    `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job trains.
+    `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job trains. A worker touches
+    `heartbeat_file`, if one is set, for as long as it hears Redis.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
@@ -36,6 +38,7 @@ class ControllerSettings(FolderSettings):
     patience_seconds: Seconds = 600
     gpu_shared: bool = False
     sampling_concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
+    heartbeat_file: Path | None = None
 
     @property
     def database(self) -> str:

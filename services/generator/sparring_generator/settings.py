@@ -86,4 +86,6 @@ def vllm_environment(settings: GeneratorSettings, *, cpu: bool) -> dict[str, str
     }
     if cpu:
         environment |= {"VLLM_TARGET_DEVICE": "cpu", "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
+        # Even with --enforce-eager the sampler compiles one function, for which a machine would need g++.
+        environment["TORCHDYNAMO_DISABLE"] = "1"
     return environment

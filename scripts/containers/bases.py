@@ -1,0 +1,63 @@
+"""Base images: the real ones where a registry gives them, else stand-ins made of Debian packages under names of their own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from containers.commands import ROOT, NoContainers, must, say, told, without_containers
+
+# Variable that docker-compose.yml reads -> the image that it names by default.
+REAL = {
+    "SPARRING_PYTHON_IMAGE": "python:3.11-slim-bookworm",
+    "SPARRING_REDIS_IMAGE": "redis:7.2-bookworm",
+    "SPARRING_POSTGRES_IMAGE": "postgres:16-bookworm",
+}
+_PULL_SECONDS = 300
+_RELEASE = "bookworm"
+_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
+_PYTHON = ("python3", "python3-venv", "ca-certificates")
+_LEFT_OUT = ("doc", "info", "locale", "man")
+
+
+def base_images(folder: Path) -> dict[str, str]:
+    """Variables for docker-compose.yml that name images which are there. Raises NoContainers if none can be had."""
+    if all(told(["docker", "pull", "--quiet", image], _PULL_SECONDS) is not None for image in REAL.values()):
+        say("using the real base images")
+        return dict(REAL)
+    say("no image registry gives the base images; making stand-ins of Debian packages")
+    python = _python(folder)
+    stand_ins = ROOT / "scripts" / "containers" / "stand_ins"
+    names = {"SPARRING_PYTHON_IMAGE": python}
+    for variable, name in (("SPARRING_REDIS_IMAGE", "redis"), ("SPARRING_POSTGRES_IMAGE", "postgres")):
+        names[variable] = f"sparring-stand-in/{name}"
+        recipe = str(stand_ins / f"{name}.Dockerfile")
+        build = ["docker", "build", "--quiet", "--tag", names[variable], "--build-arg", f"BASE={python}", "--file", recipe]
+        must([*build, str(stand_ins)], 600, {"DOCKER_BUILDKIT": "1"})
+    return names
+
+
+def _python(folder: Path) -> str:
+    """A Debian with its Python; the C library and what else wheels need are those of the real image."""
+    archive = folder / "python.tar"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_PYTHON)}"]
+    command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
+    # A package mirror may be older than its lists say that they are good for.
+    command += [f'--aptopt=Acquire::Check-{what} "false"' for what in ("Valid-Until", "Date")]
+    sources = [str(_SOURCES)] if _SOURCES.is_file() and _RELEASE in _SOURCES.read_text(encoding="utf-8") else []
+    without_containers([*command, _RELEASE, str(archive), *sources], 600, "making a Debian base with mmdebstrap")
+    tag = "sparring-stand-in/python"
+    must(["docker", "import", str(archive), tag], 300)
+    archive.unlink()
+    return tag
+
+
+def vllm_stand_in(generator: str) -> str:
+    """An image in which vLLM is installed and which runs as root, as vLLM's own does: our generator for CPUs, as root."""
+    tag = "sparring-stand-in/vllm"
+    recipe = f"FROM {generator}\nUSER 0\n"
+    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+    command = ["docker", "build", "--quiet", "--tag", tag, "-"]
+    ended = subprocess.run(command, input=recipe, text=True, capture_output=True, env=environment, timeout=300, check=False)
+    if ended.returncode != 0:
+        raise NoContainers(f"making {tag} failed: {ended.stderr.strip()}")
+    return tag

@@ -1,0 +1,31 @@
+"""The system of docker-compose.yml, brought up once; only where the stage that built its images says so."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from composed import compose
+
+
+@pytest.fixture(scope="session")
+def compose_command() -> None:
+    """Skips where there is no `docker compose`; no engine is needed to read the files."""
+    if shutil.which("docker") is None or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0:
+        pytest.skip("no `docker compose` here: the Compose files were not read")
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """Skips where the images have not just been built."""
+    if "SPARRING_COMPOSE_TEST" not in os.environ:
+        pytest.skip("not run by `make compose-test`: nothing was tested in containers")
+
+
+@pytest.fixture(scope="session")
+def stack(built: None) -> Iterator[None]:
+    """All services of the profile `cpu`, healthy."""
+    compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600", timeout=660)
+    yield
+    print(compose("logs", "--no-color", "--tail", "60"))
