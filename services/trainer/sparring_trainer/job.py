@@ -70,8 +70,7 @@ def main() -> int:
 
 def _failed(folder: JobFolder, message: str) -> int:
     traceback.print_exc()
-    update = {"state": "failed", "error": message.strip().splitlines()[0], "eta_seconds": None}
-    folder.write_status(folder.status().model_copy(update=update))
+    folder.write_failure(message.strip().splitlines()[0])
     return 1
 
 

@@ -1,6 +1,7 @@
 """The folder of one job: all that the service and the job's process know of each other.
 
-The process writes `status.json` while it runs, the service before it starts and after it ended; never both at once.
+The process writes `status.json` while it runs, the service before it starts and after it ended; never both at once. A machine
+that joined the job writes there only that its part failed.
 """
 
 import json
@@ -63,6 +64,12 @@ class JobFolder:
     def write_status(self, status: JobStatus) -> None:
         """Replace the status."""
         self._write("status.json", status)
+
+    def write_failure(self, error: str) -> None:
+        """Replace the status by a failure, unless one is there: of several processes the first to fail knows why."""
+        status = self.status()
+        if status.state != "failed":
+            self.write_status(status.model_copy(update={"state": "failed", "error": error, "eta_seconds": None}))
 
     def process(self) -> ProcessRef | None:
         """The process that runs the job or ran it last; None if none was ever started."""

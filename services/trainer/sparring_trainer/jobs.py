@@ -68,6 +68,10 @@ class Jobs:
                 raise NotFound(f"There is no job {job_id}; PUT it first.")
             alive, exit_code = self._process(folder)
             status = folder.status()
+            if alive and status.state == "failed":
+                # One of its processes, perhaps on another machine, said why; the others could wait for it for long.
+                self._stop(folder, "failed", status.error)
+                return status
             if alive:
                 return status.model_copy(update={"state": "running", "checkpoint": None, "error": None})
             if status.state == "running":

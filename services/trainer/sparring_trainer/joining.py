@@ -40,9 +40,13 @@ class Joiner:
         self._settings = settings
         self._part: subprocess.Popen[bytes] | None = None
         self._joined: ProcessRef | None = None
+        self._exit_code: int | None = None
 
     def look(self) -> None:
-        """Join the latest job once each time it is started; end this machine's part of one that is over without success."""
+        """Join the latest job once each time it is started; end this machine's part of one that is over without success.
+
+        A part that failed fails the job, which may not notice that it is gone.
+        """
         self._reap()
         rank, latest = self._settings.machine_rank, latest_job(self._settings.dir)
         if latest is None:
@@ -52,12 +56,15 @@ class Joiner:
         # One that succeeded ends by itself, on all machines together.
         if process != self._joined or state in ("failed", "cancelled"):
             self.end()
+        elif state == "running" and self._exit_code:
+            # Said again at each look until it stays: rank 0 may have written its progress over it.
+            folder.write_failure(f"On machine {rank}: {processes.last_words(self._exit_code, folder.log_of(rank))}")
         # Once started without the others, a part of a job never comes together with them: one try for each start.
         if state == "running" and process != folder.joined(rank):
             folder.write_joined(rank, process)
             log.info("joining the job %s as machine %d", folder.job_id, rank)
             self._part = processes.launch(folder, self._settings, folder.log_of(rank))
-            self._joined = process
+            self._joined, self._exit_code = process, None
 
     def end(self) -> None:
         """End this machine's part of a job, if it has one under way."""
@@ -70,7 +77,7 @@ class Joiner:
     def _reap(self) -> None:
         if self._part is not None and (code := self._part.poll()) is not None:
             log.info("this machine's part of the job has ended (exit code %d)", code)
-            self._part = None
+            self._part, self._exit_code = None, code
 
     def follow(self, stop: Event) -> None:
         """Look again and again until told to stop."""

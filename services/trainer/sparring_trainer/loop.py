@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from numpy.typing import NDArray
 from torch import nn
@@ -92,6 +93,13 @@ def agreed(value: T) -> T:
     values = [value]
     broadcast_object_list(values)
     return values[0]
+
+
+def part() -> None:
+    """Dissolve the group of processes once all are done: one that ends before may abort, and fail the job for the others."""
+    state = PartialState()
+    state.wait_for_everyone()
+    state.destroy_process_group()
 
 
 class StepTrainer(Trainer):

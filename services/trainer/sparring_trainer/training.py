@@ -21,7 +21,7 @@ from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 from sparring_trainer.batches import Anchors, Steps, plan_steps
 from sparring_trainer.examples import Example, sampler_gap, to_example
 from sparring_trainer.job_folder import PROVENANCE, JobFolder, Provenance
-from sparring_trainer.loop import StepTrainer, agreed, enable_gradient_checkpointing, score, training_arguments
+from sparring_trainer.loop import StepTrainer, agreed, enable_gradient_checkpointing, part, score, training_arguments
 from sparring_trainer.losses import mixture
 from sparring_trainer.models import load_policy, prompt_encoder, save_model, vocabulary_size
 from sparring_trainer.probe import probe_of
@@ -83,6 +83,7 @@ def _train(folder: JobFolder, checkpoint_steps: int) -> None:
         metrics |= {} if gap is None else {"sampler_gap": gap}
         progress.succeed(metrics, _publish(folder, request, model, metrics))
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    part()
 
 
 def read_examples(request: JobRequest) -> list[Example]:

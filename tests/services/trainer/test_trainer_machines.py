@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from trainer_world import Service, World
 
 from sparring_shared.wire.trainer import JobRequest, JobStatus
+from sparring_trainer.job_folder import JobFolder
 from sparring_trainer.joining import create_joining_app
 
 
@@ -47,7 +49,11 @@ def rows(world: World, job_id: str) -> list[dict[str, float]]:
 def processes_of(world: World, job_id: str) -> list[psutil.Process]:
     """The launchers and training processes of a job, on both machines."""
     command = ["-m", "sparring_trainer.job", str(world.root / "jobs" / job_id)]
-    return [child for child in psutil.Process().children(recursive=True) if child.cmdline()[-3:] == command]
+    found: list[psutil.Process] = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found += [child] if child.cmdline()[-3:] == command else []
+    return found
 
 
 def test_two_machines_take_the_same_steps_as_one(world: World, service: Service, two_machines: TestClient) -> None:
@@ -76,3 +82,14 @@ def test_a_job_that_lost_a_machine_fails_and_goes_on_with_both(world: World, two
     done = until(two_machines, "lost", lambda status: status.state != "running")
     assert (done.state, done.error, done.step) == ("succeeded", None, 25)
     assert [row["step"] for row in rows(world, "lost")] == list(range(1, 26))
+
+
+def test_a_job_whose_other_machine_failed_does_not_wait_for_it(world: World, service: Service) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        client = service(machines=2, main_port=taken.getsockname()[1])
+    put(client, "alone", world.request("alone"))
+    assert processes_of(world, "alone") != []
+    JobFolder(world.root / "jobs" / "alone").write_failure("On machine 1: there is no such model.")
+    failed = JobStatus.model_validate_json(client.get("/v1/jobs/alone").content)
+    assert (failed.state, failed.error) == ("failed", "On machine 1: there is no such model.")
+    assert processes_of(world, "alone") == []

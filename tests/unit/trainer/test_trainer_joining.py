@@ -76,6 +76,31 @@ def test_the_part_of_a_job_is_ended_with_it_unless_it_succeeded(
     assert running(parts) == [goes_on]
 
 
+def test_a_part_that_failed_fails_the_job_until_it_is_started_again(tmp_path: Path, parts: Parts) -> None:
+    machine, folder = joiner(tmp_path), JobFolder(tmp_path / "a")
+    say(tmp_path, "running", 7)
+    machine.look()
+    folder.log_of(1).write_text("RuntimeError: no such model\n")
+    parts[0].kill()
+    parts[0].wait()
+    machine.look()
+    sentence = "On machine 1: The training job was killed (signal 9); the machine may be out of memory. PUT it again to go on."
+    assert (folder.status().state, folder.status().error) == ("failed", sentence)
+    say(tmp_path, "running", 7)
+    machine.look()
+    assert folder.status().state == "failed", "rank 0 wrote its progress over it"
+    say(tmp_path, "running", 8)
+    machine.look()
+    assert (folder.status().state, running(parts)) == ("running", [False, True])
+
+
+def test_the_first_failure_is_the_one_that_is_kept(tmp_path: Path) -> None:
+    say(tmp_path, "running", 7)
+    JobFolder(tmp_path / "a").write_failure("The GPU is out of memory.")
+    JobFolder(tmp_path / "a").write_failure("RuntimeError: connection closed by peer")
+    assert JobFolder(tmp_path / "a").status().error == "The GPU is out of memory."
+
+
 def test_a_machine_that_was_restarted_waits_for_the_next_start(tmp_path: Path, parts: Parts) -> None:
     say(tmp_path, "running", 7)
     joiner(tmp_path).look()
