@@ -98,6 +98,9 @@ def test_every_queue_has_one_kind_of_worker_which_is_started_as_locally(rendered
         assert worker["command"][1:] == ["-m", "celery", "-A", "sparring_controller.celery_app", "worker", "--loglevel", "INFO"]
         assert worker["args"][2:] == ["-c", "1", "-n", f"{name.removeprefix('worker-')}@%h"]
         assert "replicas" not in programs(rendered[way])[name]["spec"], "KEDA or the operator says how many"
+        heartbeat = environment(programs(rendered[way])[name], rendered[way])["SPARRING_HEARTBEAT_FILE"]
+        assert heartbeat in worker["readinessProbe"]["exec"]["command"][-1]
+        assert "livenessProbe" not in worker, "a stage under way outlives the loss of Redis"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -121,9 +124,12 @@ def test_pods_can_write_to_their_volumes_alone_and_do_nothing_else(rendered: Ren
 
 
 def test_the_user_is_that_of_the_images() -> None:
-    for dockerfile in (KUBERNETES.parents[1] / "services").glob("*/Dockerfile"):
-        users = {line for line in dockerfile.read_text().splitlines() if line.startswith("USER ") and line != "USER root"}
-        assert users == {"USER 10001:10001"}, dockerfile
+    dockerfiles = list((KUBERNETES.parents[1] / "services").glob("*/Dockerfile"))
+    assert len(dockerfiles) == len(SETTINGS)
+    for dockerfile in dockerfiles:
+        stages = dockerfile.read_text().split("\nFROM ")[1:]
+        users = [[line for line in stage.splitlines() if line.startswith("USER ")] for stage in stages]
+        assert {each[-1] for each in users if each} == {"USER 10001:10001"}, dockerfile
 
 
 @pytest.mark.parametrize("way", WAYS)
