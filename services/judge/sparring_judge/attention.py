@@ -6,7 +6,10 @@ read from there: `index` is the row for each query and key. Queries come scaled.
 Dimensions: B passes of S tokens, H heads of size d, R queries whose output is wanted.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +19,10 @@ from sparring_judge.linear import product
 
 CACHED = 1 << 16
 """Scores computed at once on a CPU, so that the steps from product to product stay in its cache."""
+
+
+Attend: TypeAlias = "Callable[[Tensor, Tensor, Tensor, Positions, Places], Tensor]"
+"""One of the two forms."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +37,25 @@ class Positions:
 class Places:
     """`by_query` [B or 1, R, S] is the row of the relative embeddings for query i and key j; `by_key` [B or 1, S, R] the same.
 
-    `unseen` [B, 1, 1, S] is minus infinity at keys that are padding, else 0; None where nothing is padded.
+    Keys from `lengths` [B] on are padding, which no query sees: `unseen` [B, 1, 1, S] is minus infinity there, else 0.
     """
 
     by_query: Tensor
     by_key: Tensor
-    unseen: Tensor | None = None
+    lengths: Sequence[int]
+    unseen: Tensor
 
     def at(self, rows: Tensor) -> "Places":
         """The places of some queries alone, `rows` [B, R]."""
         passes = torch.arange(len(rows), device=rows.device)[:, None] if len(self.by_query) > 1 else 0
         by_query = self.by_query[passes, rows]
-        return Places(by_query, by_query.mT.contiguous(), self.unseen)
+        return Places(by_query, by_query.mT.contiguous(), self.lengths, self.unseen)
 
 
 def by_head(query: Tensor, key: Tensor, value: Tensor, positions: Positions, places: Places) -> Tensor:
     """Context [B, R, h] of queries [B, R, H, d] over keys and values [B, S, H, d], one head and a few passes at a time."""
     batch, rows, heads, size = query.shape
-    step = max(1, CACHED // (rows * key.shape[1]))
+    step = 1 << max(1, CACHED // (rows * key.shape[1])).bit_length() - 1
     query, key, value = (x.permute(2, 0, 1, 3).contiguous() for x in (query, key, value))
     context = value.new_empty(batch, rows, heads, size)
     for head in range(heads):
@@ -66,7 +74,8 @@ def _scores(query: Tensor, key: Tensor, positions: Positions, places: Places, pa
     if positions.query is not None:
         by_key += _read(key, positions.query, places.by_key, part)
     scores = by_key.new_empty(len(query), query.shape[1], key.shape[1])
-    for of_pass, transposed in zip(scores, by_key, strict=True):
+    for of_pass, transposed, length in zip(scores, by_key, places.lengths[part], strict=True):
+        transposed[length:] = -math.inf
         of_pass.copy_(transposed.mT)
     if positions.key is not None:
         scores += _read(query, positions.key, places.by_query, part)
@@ -86,7 +95,6 @@ def at_once(query: Tensor, key: Tensor, value: Tensor, positions: Positions, pla
     The products with positions go as a bias to torch's fused attention, which stores no scores. `flex_attention` would not need
     the bias either, but only when compiled, for each length and on each machine anew.
     """
-    assert places.unseen is not None
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))
     batch, heads, rows, _ = query.shape
     bias = places.unseen.expand(batch, heads, rows, -1)

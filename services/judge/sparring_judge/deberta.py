@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sparring_judge.attention import at_once
 from sparring_judge.checkpoint import EncoderConfig
 from sparring_judge.devices import torch_device
 from sparring_judge.encoder import PairRmNetwork
@@ -81,7 +82,7 @@ def build_network(
     if place.type == "cpu":
         _pack(network, int8=precision == "int8")
     else:
-        network.padded = True
+        network.attend = at_once
     return network
 
 

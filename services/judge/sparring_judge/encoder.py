@@ -10,20 +10,19 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from sparring_judge.attention import Places, Positions, at_once, by_head
+from sparring_judge.attention import Attend, Places, Positions, by_head
+from sparring_judge.batches import length_batches
 from sparring_judge.buckets import relative_rows
 from sparring_judge.checkpoint import EncoderConfig
 from sparring_judge.linear import Linear
-from sparring_judge.passes import Pass, equal_length_groups, padded_groups
+from sparring_judge.passes import Pass, even_groups, padded_length
 
 CPU_TOKENS = 2048
 """Computed at once on a CPU: more fills a core no better and costs memory."""
 GPU_TOKENS = 32_768
 """Computed at once on a GPU, padding included: in 16 bits PairRM's bias takes 2 GB at its longest passes, three times over."""
-KEPT_LENGTHS = 4
+KEPT_LENGTHS = 2
 """Lengths whose places are kept: passes come sorted by length."""
-ALIGNED = 8
-"""A padded length is a multiple of this, as fused attention on a GPU wants its bias."""
 
 
 class Attention(nn.Module):
@@ -56,12 +55,11 @@ class Attention(nn.Module):
         self.query_proj.weight = nn.Parameter(self.query_proj.weight * self.scale, requires_grad=False)
         self.query_proj.bias = nn.Parameter(self.query_proj.bias * self.scale, requires_grad=False)
 
-    def forward(self, hidden: Tensor, asking: Tensor, places: Places) -> Tensor:
+    def forward(self, hidden: Tensor, asking: Tensor, places: Places, attend: Attend) -> Tensor:
         """Context [B, R, h] of the rows `asking` [B, R, h] over `hidden` [B, S, h]."""
         projected = self.query_proj(asking), self.key_proj(hidden), self.value_proj(hidden)
         query, key, value = (x.unflatten(-1, (self.heads, -1)) for x in projected)
-        positions = Positions(self.position_key, self.position_query)
-        return (by_head if places.unseen is None else at_once)(query, key, value, positions, places)
+        return attend(query, key, value, Positions(self.position_key, self.position_query), places)
 
     def _split(self, x: Tensor) -> Tensor:
         """[P, h] -> [H, P, d]."""
@@ -81,21 +79,19 @@ class Layer(nn.Module):
         self.narrow = Linear(wide, size)
         self.narrow_norm = nn.LayerNorm(size, config.layer_norm_eps)
 
-    def forward(self, hidden: Tensor, asking: Tensor, places: Places) -> Tensor:
+    def forward(self, hidden: Tensor, asking: Tensor, places: Places, attend: Attend) -> Tensor:
         """Output [B, R, h] for the rows `asking`; see `Attention`."""
-        context = self.attended_norm(self.attended(self.attention(hidden, asking, places)).add_(asking))
+        context = self.attended_norm(self.attended(self.attention(hidden, asking, places, attend)).add_(asking))
         return self.narrow_norm(self.narrow(self.widen.gelu(context)).add_(context))
 
 
 class PairRmNetwork(nn.Module):
     """logit(a, b) = head(source, a) - head(source, b) at the tags' last hidden states; > 0 when a, shown first, is better.
 
-    `padded`: passes of several lengths are computed together, the shorter ones padded; else only passes of one length.
-    `padded_tokens` counts them. `int8_error` is the largest difference of a logit to fp32 on a few fixed passes, where the
-    weights are int8.
+    `attend` is `by_head` on a CPU, `at_once` on a GPU. `padded_tokens` counts the padding that was computed. `int8_error` is
+    the largest difference of a logit to fp32 on a few fixed passes, where the weights are int8.
     """
 
-    padded = False
     padded_tokens = 0
     int8_error: float | None = None
 
@@ -110,7 +106,8 @@ class PairRmNetwork(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.head_hidden = nn.Linear(2 * size, size)
         self.head_out = nn.Linear(size, tasks)
-        self._places = lru_cache(KEPT_LENGTHS)(self._new_places)
+        self.attend: Attend = by_head
+        self._index = lru_cache(KEPT_LENGTHS)(self._new_index)
 
     @property
     def device(self) -> torch.device:
@@ -120,7 +117,7 @@ class PairRmNetwork(nn.Module):
     @property
     def batch_tokens(self) -> int:
         """How many tokens `logits` computes at once; more are cut into several."""
-        return GPU_TOKENS if self.padded else CPU_TOKENS
+        return CPU_TOKENS if self.attend is by_head else GPU_TOKENS
 
     @torch.inference_mode()
     def fix(self, dtype: torch.dtype = torch.float32) -> None:
@@ -139,24 +136,20 @@ class PairRmNetwork(nn.Module):
             if isinstance(module, Linear):
                 module.pack(int8)
 
-    def encode(self, ids: Tensor, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def encode(self, ids: Tensor, rows: Tensor, lengths: Sequence[int]) -> Tensor:
         """Last hidden states [B, R, h] of ids [B, S] at `rows` [B, R]; the last layer is computed there alone.
 
-        With `lengths` [B] the ids after them are padding, which no token sees.
+        Ids from `lengths` [B] on are padding, which no token sees.
         """
-        places = self._places(ids.shape[1])
-        if lengths is not None:
-            padding = torch.arange(ids.shape[1], device=ids.device) >= lengths[:, None]
-            unseen = torch.zeros_like(padding, dtype=self.words.weight.dtype).masked_fill_(padding, -math.inf)
-            places = Places(places.by_query, places.by_key, unseen[:, None, None])
+        places = self._places(ids.shape[1], lengths)
         hidden = self.words_norm(self.words(ids))
         for layer in self.layers[:-1]:
-            hidden = layer(hidden, hidden, places)
+            hidden = layer(hidden, hidden, places, self.attend)
         asking = hidden.gather(1, rows[..., None].expand(-1, -1, hidden.shape[-1]))
-        return self.layers[-1](hidden, asking, places.at(rows))
+        return self.layers[-1](hidden, asking, places.at(rows), self.attend)
 
-    def forward(self, ids: Tensor, tags: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits [B] of ids [B, S], whose tags of source, first and second candidate stand at `tags` [B, 3]."""
+    def forward(self, ids: Tensor, tags: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Logits [B] of ids [B, S], whose tags of source, first and second candidate stand at `tags` [B, 3]; see `encode`."""
         source, first, second = self.encode(ids, tags, lengths).float().unbind(1)
         scores = [self.head_out(self.head_hidden(torch.cat((source, side), -1)).tanh()) for side in (first, second)]
         return (scores[0] - scores[1]).mean(-1)
@@ -164,26 +157,28 @@ class PairRmNetwork(nn.Module):
     @torch.inference_mode()
     def logits(self, passes: Sequence[Pass]) -> list[float]:
         """The logit of each pass, in their order; a pass's logit does not depend on the others."""
-        lengths = [len(one.ids) for one in passes]
-        groups = (padded_groups if self.padded else equal_length_groups)(lengths, self.batch_tokens)
+        lengths = [padded_length(len(one.ids)) for one in passes]
+        groups = (even_groups if self.attend is by_head else length_batches)(lengths, self.batch_tokens)
         # All groups are under way before the first result is waited for.
         found = [self._group([passes[at] for at in group]) for group in groups]
         ordered = dict(zip((at for group in groups for at in group), torch.cat(found).tolist(), strict=True)) if found else {}
         return [ordered[at] for at in range(len(passes))]
 
     def _group(self, passes: Sequence[Pass]) -> Tensor:
-        tags = torch.tensor([one.tags for one in passes], device=self.device)
-        if not self.padded:
-            return self(torch.tensor([one.ids for one in passes], device=self.device), tags)
         lengths = [len(one.ids) for one in passes]
-        ids = torch.zeros(len(passes), -(-max(lengths) // ALIGNED) * ALIGNED, dtype=torch.long)
-        for row, one in zip(ids, passes, strict=True):
-            row[: len(one.ids)] = torch.tensor(one.ids)
-        self.padded_tokens += ids.numel() - sum(lengths)
-        return self(ids.to(self.device), tags, torch.tensor(lengths, device=self.device))
+        longest = padded_length(max(lengths))
+        self.padded_tokens += longest * len(lengths) - sum(lengths)
+        ids = torch.tensor([one.ids + (0,) * (longest - len(one.ids)) for one in passes]).to(self.device)
+        return self(ids, torch.tensor([one.tags for one in passes]).to(self.device), lengths)
 
-    def _new_places(self, length: int) -> Places:
+    def _places(self, length: int, lengths: Sequence[int]) -> Places:
+        padding = torch.arange(length) >= torch.tensor(lengths)[:, None]
+        unseen = torch.zeros(padding.shape).masked_fill_(padding, -math.inf).to(self.device, self.words.weight.dtype)
+        return Places(*self._index(length), lengths, unseen[:, None, None])
+
+    def _new_index(self, length: int) -> tuple[Tensor, Tensor]:
+        """See `Places`."""
         rows = relative_rows(length, self.config.position_buckets, self.config.max_position)
         place = torch.arange(length, device=self.device)
         index = torch.from_numpy(rows).to(self.device)[place[:, None] - place + length - 1]
-        return Places(index[None], index.mT.contiguous()[None])
+        return index[None], index.mT.contiguous()[None]

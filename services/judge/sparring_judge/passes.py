@@ -81,24 +81,26 @@ def distinct_games(task: TokenisedTask, games: Sequence[Game]) -> dict[Game, Gam
     return {(i, j): played.setdefault((same[i], same[j]), (i, j)) for i, j in games}
 
 
-def equal_length_groups(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Indices grouped by length, so that no pass is padded; a group holds `max_tokens` tokens at most, or one pass."""
-    groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda at: lengths[at]):
-        group = groups[-1] if groups else []
-        if group and lengths[group[0]] == lengths[index] and lengths[index] * (len(group) + 1) <= max_tokens:
-            group.append(index)
-        else:
-            groups.append([index])
-    return groups
+def padded_length(length: int) -> int:
+    """The next of the lengths that are computed: multiples of 8, 16 to each power of two, so at most one part in 16 more.
+
+    Example: 97 -> 104, 300 -> 304, 550 -> 576. The kernels for a length are made when it is first seen and then stay.
+    """
+    step = max(8, 1 << length.bit_length() >> 5)
+    return -(-length // step) * step
 
 
-def padded_groups(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Indices sorted by length and cut into groups that hold `max_tokens` tokens at most when padded, or one pass."""
+def even_groups(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Indices grouped by length; of each group 1, 2, 4, 8 ... with `max_tokens` tokens at most, or one.
+
+    With powers of two the tokens of a group are as many as a padded length, or a double of one: few sizes to make kernels for.
+    Example: `even_groups([16, 8, 8, 8], 100)` is `[[1, 2], [3], [0]]`.
+    """
     groups: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda at: lengths[at]):
-        if groups and lengths[index] * (len(groups[-1]) + 1) <= max_tokens:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
+    for length in sorted(set(lengths)):
+        alike = [index for index, one in enumerate(lengths) if one == length]
+        while alike:
+            count = 1 << min(len(alike), max(1, max_tokens // length)).bit_length() - 1
+            groups.append(alike[:count])
+            alike = alike[count:]
     return groups

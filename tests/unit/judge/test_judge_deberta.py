@@ -8,6 +8,7 @@ import torch
 from transformers import DebertaV2Config, DebertaV2Model
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
+from sparring_judge.attention import at_once
 from sparring_judge.buckets import relative_buckets
 from sparring_judge.checkpoint import EncoderConfig
 from sparring_judge.deberta import build_network
@@ -75,7 +76,7 @@ def test_hidden_states_are_those_of_transformers(changes: dict[str, Any], length
     rows = torch.tensor([[1, 30, 89], [0, 45, 60]])
     with torch.inference_mode():
         wanted = model(input_ids=ids).last_hidden_state
-        found = ours(weights, config).encode(ids, rows)
+        found = ours(weights, config).encode(ids, rows, [length] * 2)
     assert torch.allclose(found[0], wanted[0, [1, 30, 89]], atol=1e-5)
     assert torch.allclose(found[1], wanted[1, [0, 45, 60]], atol=1e-5)
 
@@ -95,12 +96,13 @@ def test_the_logit_is_the_difference_of_the_heads() -> None:
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
-def test_padded_passes_have_the_logits_of_unpadded_ones(changes: dict[str, Any]) -> None:
+def test_all_heads_and_lengths_at_once_give_the_same_logits(changes: dict[str, Any]) -> None:
     # What a GPU computes, on the CPU: lengths that are and are not a multiple of 8, among neighbours and alone.
     _, weights, config = reference(**changes)
     network, some = ours(weights, config), passes(40, 9, 33, 40, 90, 12)
     wanted = network.logits(some)
-    network.padded = True
+    assert network.padded_tokens == (40 - 40) + (16 - 9) + (40 - 33) + (40 - 40) + (96 - 90) + (16 - 12)
+    network.attend, network.padded_tokens = at_once, 0
     assert network.logits(some) == pytest.approx(wanted, abs=1e-5)
     assert network.padded_tokens == 6 * 96 - (40 + 9 + 33 + 40 + 90 + 12)
     assert [network.logits([one])[0] for one in some] == pytest.approx(wanted, abs=1e-5)

@@ -5,9 +5,9 @@ from sparring_judge.passes import (
     TokenisedTask,
     cut,
     distinct_games,
-    equal_length_groups,
+    even_groups,
     lay_out,
-    padded_groups,
+    padded_length,
 )
 
 SPECIAL = SpecialIds(cls=1, sep=2, source=91, candidate1=92, candidate2=93)
@@ -52,15 +52,17 @@ def test_games_of_equal_candidates_are_played_once() -> None:
     }
 
 
-def test_groups_are_of_one_length_and_bounded() -> None:
-    assert equal_length_groups([5, 3, 5, 5, 9], max_tokens=10) == [[1], [0, 2], [3], [4]]
-    assert equal_length_groups([50], max_tokens=10) == [[0]]
-    assert equal_length_groups([], max_tokens=10) == []
+def test_few_lengths_are_computed() -> None:
+    assert [padded_length(n) for n in (1, 8, 9, 97, 256, 257, 300, 511, 550, 1025, 2048)] == [
+        8, 8, 16, 104, 256, 272, 304, 512, 576, 1088, 2048,
+    ]  # fmt: skip
+    assert len({padded_length(n) for n in range(1, 2049)}) == 80
+    assert all(n <= padded_length(n) <= max(n + 7, n * 17 / 16) for n in range(1, 2049))
 
 
-def test_padded_groups_are_of_near_lengths_and_bounded_with_their_padding() -> None:
-    # 3 + 5 + 5 tokens take 3 * 5 with padding; a fourth of 9 would take 36.
-    assert padded_groups([5, 3, 9, 5], max_tokens=15) == [[1, 0, 3], [2]]
-    assert padded_groups([5, 3, 9, 5], max_tokens=14) == [[1, 0], [3], [2]]
-    assert padded_groups([50], max_tokens=10) == [[0]]
-    assert padded_groups([], max_tokens=10) == []
+def test_groups_are_of_one_length_and_their_sizes_are_powers_of_two() -> None:
+    assert even_groups([16, 8, 16, 16, 24], max_tokens=100) == [[1], [0, 2], [3], [4]]
+    assert even_groups([8] * 7, max_tokens=48) == [[0, 1, 2, 3], [4, 5], [6]]
+    assert even_groups([8, 8], max_tokens=15) == [[0], [1]]
+    assert even_groups([64], max_tokens=10) == [[0]]
+    assert even_groups([], max_tokens=10) == []
