@@ -50,7 +50,8 @@ def main() -> int:
         print(NOT_TESTED.format(reason=error), flush=True)
         return 1 if wanted == "required" else 0
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(f"compose-test: failed: {error}", file=sys.stderr)
+        how = f"exit code {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else "no end"
+        print(f"compose-test: failed: {' '.join(error.cmd)[:200]}: {how}", file=sys.stderr)
         return 1
     say(f"passed in {time.monotonic() - begun:.0f} s")
     return 0

@@ -1,4 +1,4 @@
-"""Real Celery workers on a real Redis: one is killed in the middle of a stage, another finishes it, once."""
+"""Real Celery workers on a real Redis: one is killed in a stage, another finishes it, once; and their heartbeat."""
 
 import os
 import signal
@@ -75,6 +75,17 @@ def test_a_run_survives_the_kill_of_its_worker(
         line for log in tmp_path.glob("worker*.log") for line in log.read_text().splitlines() if " is done (token " in line
     ]
     assert len(commits) == len(after)
+
+
+def test_a_worker_shows_that_it_hears_redis(
+    settings: ControllerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_worker: Start, eventually: Poll
+) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    monkeypatch.setenv("SPARRING_HEARTBEAT_FILE", str(heartbeat))
+    start_worker()
+    eventually(heartbeat.exists, 60)
+    os.utime(heartbeat, (0, 0))
+    eventually(lambda: heartbeat.stat().st_mtime > 0, 60)
 
 
 def _rows(settings: ControllerSettings, run_id: str) -> Any:

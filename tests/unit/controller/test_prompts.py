@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -129,3 +130,9 @@ def test_empty_and_one_sided(tmp_path: Path) -> None:
 def test_real_prompts() -> None:
     split = load_prompts(PromptsConfig(source=str(REAL)))
     assert (len(split.training), len(split.heldout), split.duplicates) == (458, 54, 0)
+
+
+def test_a_data_set_without_the_package_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)  # as in the controller's image
+    with pytest.raises(InvalidInput, match=r"^prompts\.source is org/questions, but this controller runs without the package"):
+        load_prompts(PromptsConfig(source="org/questions"))

@@ -20,6 +20,7 @@ def test_what_the_settings_mean_to_vllm_without_a_gpu() -> None:
     environment = vllm_environment(settings, cpu=True)
     assert (environment["VLLM_TARGET_DEVICE"], environment["VLLM_CPU_KVCACHE_SPACE"]) == ("cpu", "2")
     assert environment["VLLM_SERVER_DEV_MODE"] == "0"
+    assert environment["TORCHDYNAMO_DISABLE"] == "1"
 
 
 def test_what_they_mean_with_one() -> None:
@@ -27,7 +28,7 @@ def test_what_they_mean_with_one() -> None:
     arguments = vllm_arguments(settings, Path("/m"), cpu=False)
     assert arguments[arguments.index("--dtype") + 1] == "auto"
     assert arguments[-2:] == ["--trust-remote-code", "--enable-sleep-mode"]
-    assert "VLLM_TARGET_DEVICE" not in vllm_environment(settings, cpu=False)
+    assert not {"VLLM_TARGET_DEVICE", "TORCHDYNAMO_DISABLE"} & vllm_environment(settings, cpu=False).keys()
 
 
 @pytest.mark.parametrize(

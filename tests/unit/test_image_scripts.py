@@ -1,0 +1,56 @@
+"""What makes images small takes out only what it names, and what goes into a bare root is found, not listed."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image scripts import nothing of ours; each is a file by itself."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "scripts" / "images"))
+
+
+def test_pruning_takes_out_what_nothing_runs(tmp_path: Path) -> None:
+    kept = ("numpy/f2py/__init__.py", "numpy/linalg/__init__.py", "pyarrow/libarrow.so.2600", "pyarrow/libarrow_python.so.2600")
+    gone = (
+        "numpy/linalg/tests/test_a.py",
+        "pyarrow/libarrow_python.so",
+        "pyarrow/libarrow_flight.so.2600",
+        "pyarrow/include/a.h",
+    )
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"12345")
+    assert import_module("prune").prune(tmp_path) == 5 * len(gone)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_only_what_is_not_installed_is_missing() -> None:
+    lock = f"# a comment\nno-such-package==1.0 ; python_version > '3'\npytest=={version('pytest')}\nnumpy==0.0.1\n"
+    assert import_module("missing").missing(lock) == ["no-such-package==1.0 ; python_version > '3'"]
+
+
+def test_the_libraries_of_a_binary_are_what_the_loader_brings() -> None:
+    found = {path.name for path in import_module("bare_root").libraries(Path(sys.executable).resolve())}
+    assert "libc.so.6" in found
+    assert any(name.startswith("ld-linux") for name in found)
+
+
+def test_the_standard_library_is_whole_but_for_what_is_never_run() -> None:
+    files = import_module("bare_root").standard_library()
+    names = {file.name for file in files}
+    assert names >= {"os.py", "ssl.py"}
+    assert not [file for file in files if {"site-packages", "idlelib", "ensurepip"} & set(file.parts)]
+
+
+def test_a_file_is_copied_to_where_it_really_lies(tmp_path: Path) -> None:
+    real = tmp_path / "usr" / "lib"
+    real.mkdir(parents=True)
+    (real / "a.so").write_text("code")
+    (tmp_path / "lib").symlink_to("usr/lib")
+    import_module("bare_root").copy(tmp_path / "lib" / "a.so", tmp_path / "root")
+    assert (tmp_path / "root" / real.relative_to("/") / "a.so").read_text() == "code"
