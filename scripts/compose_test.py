@@ -17,7 +17,7 @@ from pathlib import Path
 from socket import create_server
 
 from containers.bases import base_images, vllm_stand_in
-from containers.commands import ROOT, NoContainers, must, say, told
+from containers.commands import ROOT, NoContainers, must, must_quietly, say, told
 from containers.engine import engine
 from containers.lint import lint
 from containers.wheels import offered_wheels
@@ -68,9 +68,9 @@ def _stage(folder: Path) -> None:
             os.environ |= base_images(folder)
         os.environ |= stack.enter_context(offered_wheels())
         with _timed("build"):
-            must([*COMPOSE, "--profile", "cpu", "build", "--quiet"], 1500)
+            must_quietly([*COMPOSE, "--profile", "cpu", "build", "--progress", "plain"], 1500)
             os.environ["SPARRING_VLLM_IMAGE"] = vllm_stand_in(f"sparring/generator:{VERSION}-cpu")
-            must([*COMPOSE, "--profile", "gpu", "build", "--quiet", "generator-gpu"], 600)
+            must_quietly([*COMPOSE, "--profile", "gpu", "build", "--progress", "plain", "generator-gpu"], 600)
         stack.callback(_down)
         with _timed("tests"):
             must(

@@ -1,10 +1,8 @@
 """Base images: the real ones where a registry gives them, else stand-ins made of Debian packages under names of their own."""
 
-import os
-import subprocess
 from pathlib import Path
 
-from containers.commands import ROOT, NoContainers, must, say, told, without_containers
+from containers.commands import ROOT, must, say, told, without_containers
 
 # Variable that docker-compose.yml reads -> the image that it names by default.
 REAL = {
@@ -30,14 +28,15 @@ def base_images(folder: Path) -> dict[str, str]:
     names = {"SPARRING_PYTHON_IMAGE": python}
     for variable, name in (("SPARRING_REDIS_IMAGE", "redis"), ("SPARRING_POSTGRES_IMAGE", "postgres")):
         names[variable] = f"sparring-stand-in/{name}"
-        recipe = str(stand_ins / f"{name}.Dockerfile")
-        build = ["docker", "build", "--quiet", "--tag", names[variable], "--build-arg", f"BASE={python}", "--file", recipe]
-        must([*build, str(stand_ins)], 600, {"DOCKER_BUILDKIT": "1"})
+        must([*_build(names[variable], str(stand_ins / f"{name}.Dockerfile"), python), str(stand_ins)], 600)
     return names
 
 
 def _python(folder: Path) -> str:
     """A Debian with its Python; the C library and what else wheels need are those of the real image."""
+    tag = "sparring-stand-in/python"
+    if told(["docker", "image", "inspect", tag]) is not None:
+        return tag
     archive = folder / "python.tar"
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_PYTHON)}"]
     command += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
@@ -45,19 +44,18 @@ def _python(folder: Path) -> str:
     command += [f'--aptopt=Acquire::Check-{what} "false"' for what in ("Valid-Until", "Date")]
     sources = [str(_SOURCES)] if _SOURCES.is_file() and _RELEASE in _SOURCES.read_text(encoding="utf-8") else []
     without_containers([*command, _RELEASE, str(archive), *sources], 600, "making a Debian base with mmdebstrap")
-    tag = "sparring-stand-in/python"
     must(["docker", "import", str(archive), tag], 300)
     archive.unlink()
     return tag
 
 
 def vllm_stand_in(generator: str) -> str:
-    """An image in which vLLM is installed and which runs as root, as vLLM's own does: our generator for CPUs, as root."""
+    """An image with vLLM that runs as root and knows nothing of us, as vLLM's own: made of our generator for CPUs."""
     tag = "sparring-stand-in/vllm"
-    recipe = f"FROM {generator}\nUSER 0\n"
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    command = ["docker", "build", "--quiet", "--tag", tag, "-"]
-    ended = subprocess.run(command, input=recipe, text=True, capture_output=True, env=environment, timeout=300, check=False)
-    if ended.returncode != 0:
-        raise NoContainers(f"making {tag} failed: {ended.stderr.strip()}")
+    recipe = str(ROOT / "scripts" / "containers" / "stand_ins" / "vllm.Dockerfile")
+    must([*_build(tag, recipe, generator), str(Path(recipe).parent)], 300)
     return tag
+
+
+def _build(tag: str, recipe: str, base: str) -> list[str]:
+    return ["docker", "build", "--quiet", "--tag", tag, "--build-arg", f"BASE={base}", "--file", recipe]

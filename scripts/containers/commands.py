@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_SHOWN = 8000
 
 
 class NoContainers(Exception):
@@ -29,6 +30,16 @@ def told(command: Sequence[str], timeout: float = 120) -> str | None:
 def must(command: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None) -> None:
     """Run a command with its output shown. Raises CalledProcessError or TimeoutExpired."""
     subprocess.run(command, timeout=timeout, check=True, cwd=ROOT, env={**os.environ, **(environment or {})})
+
+
+def must_quietly(command: Sequence[str], timeout: float) -> None:
+    """Run a command whose output matters only when it fails; then the end of it is shown. Raises CalledProcessError."""
+    ended = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False, cwd=ROOT
+    )
+    if ended.returncode != 0:
+        print(ended.stdout[-_SHOWN:], flush=True)
+        ended.check_returncode()
 
 
 def without_containers(command: Sequence[str], timeout: float, what: str) -> None:

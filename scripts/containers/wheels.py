@@ -10,7 +10,9 @@ from threading import Thread
 from typing import Any
 
 from containers.commands import told
+from sparring_shared.http import port_is_free
 
+_PORT = 38765  # the same each time if it is free: the address is part of what a builder's cache is keyed by
 _GATEWAY = "{{(index .IPAM.Config 0).Gateway}}"
 
 
@@ -27,7 +29,8 @@ def offered_wheels() -> Iterator[dict[str, str]]:
     if not os.environ.get("PIP_FIND_LINKS") or not folder.is_dir() or not gateway:
         yield {}
         return
-    with ThreadingHTTPServer((gateway, 0), partial(_Quiet, directory=str(folder))) as server:
+    port = _PORT if port_is_free(gateway, _PORT) else 0
+    with ThreadingHTTPServer((gateway, port), partial(_Quiet, directory=str(folder))) as server:
         Thread(target=server.serve_forever, name="wheels", daemon=True).start()
         try:
             yield {"SPARRING_BUILD_FIND_LINKS": f"http://{gateway}:{server.server_port}/"}

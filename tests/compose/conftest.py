@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 from composed import compose
@@ -24,8 +23,6 @@ def built() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(built: None) -> Iterator[None]:
-    """All services of the profile `cpu`, healthy."""
+def stack(built: None) -> None:
+    """All services of the profile `cpu`, healthy. Who set up the stage takes them down."""
     compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600", timeout=660)
-    yield
-    print(compose("logs", "--no-color", "--tail", "60"))

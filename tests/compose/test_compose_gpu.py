@@ -30,7 +30,7 @@ from pathlib import Path
 from accelerate.commands.launch import launch_command_parser
 from sparring_trainer.processes import command
 from sparring_trainer.settings import TrainerSettings
-line = command(Path("/sparring/runs/.trainer/job"), TrainerSettings().processes)
+line = command(Path("/sparring/runs/.trainer/job"), TrainerSettings())
 args = launch_command_parser().parse_args(line[line.index("accelerate.commands.launch") + 1 :])
 print(json.dumps([args.multi_gpu, args.num_processes, args.module, args.training_script]))
 """
@@ -45,8 +45,9 @@ def _run(name: str, *command: str) -> subprocess.CompletedProcess[str]:
     variables = {key: value for key, value in _gpu_service(name)["environment"].items() if value is not None}
     options = [word for key, value in variables.items() for word in ("--env", f"{key}={value}")]
     mount = f"{ROOT / 'models'}:/sparring/models:ro"
-    line = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp", "--volume", mount, *options, f"sparring/{name}:test-cpu"]
-    return subprocess.run([*line, *command], capture_output=True, text=True, timeout=180, check=False)
+    writable = ("--read-only", "--tmpfs", "/tmp", "--volume", "/cache")
+    line = ["docker", "run", "--rm", *writable, "--volume", mount, *options, f"sparring/{name}:test-cpu", *command]
+    return subprocess.run(line, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_the_gpu_image_of_the_generator_builds_on_an_image_of_vllm() -> None:

@@ -22,7 +22,7 @@ RUN = {
     "prompts": {"source": "prompts/small-world.jsonl", "heldout": 0.25, "per_round": 40},
     "sampling": {"k": 4, "max_tokens": 24, "shard_size": 10},
     "algorithm": {"name": "sppo", "eta": 10.0},
-    "training": {"learning_rate": 3e-4, "optimizer": "adamw", "batch_size": 16, "max_length": 256, "precision": "fp32"},
+    "training": {"learning_rate": 3e-4, "optimizer": "adamw", "batch_size": 16, "precision": "fp32"},
     "evaluation": {"prompts": 24, "checker": "small-world"},
 }
 
@@ -82,7 +82,6 @@ def test_a_container_is_healthy_and_confined(service: str) -> None:
     found = healthy(service)
     assert found["Config"]["User"] in ("10001:10001", "999:999")
     assert found["HostConfig"]["ReadonlyRootfs"] is True
-    assert found["RestartCount"] == 0
 
 
 def test_the_judge_answers_on_this_machine() -> None:
@@ -92,6 +91,8 @@ def test_the_judge_answers_on_this_machine() -> None:
 
 
 def test_two_rounds_while_containers_are_killed() -> None:
+    crashed = ("judge", "trainer", "worker-rounds")
+    before = {service: healthy(service)["RestartCount"] for service in crashed}
     run_id = start("killed", 2)
     until(run_id, begun(1, "generate"))
     crash("judge")
@@ -104,11 +105,7 @@ def test_two_rounds_while_containers_are_killed() -> None:
     status = until(run_id, lambda status: status["status"] == "done")
     assert status["completed_rounds"] == 2
     assert [played["report"]["pairs"] > 0 for played in status["rounds"] if played["round"] > 0] == [True, True]
-    assert {service: healthy(service)["RestartCount"] for service in ("judge", "worker-rounds", "trainer")} == {
-        "judge": 1,
-        "worker-rounds": 1,
-        "trainer": 1,
-    }
+    assert {service: healthy(service)["RestartCount"] - before[service] for service in crashed} == dict.fromkeys(crashed, 1)
     folders = docker(
         "exec",
         containers("controller")[0],
