@@ -1,6 +1,6 @@
 """Our judge against llm-blender 0.0.2: real prompts with K real answers, all ordered pairs, random weights of the real shapes.
 
-    make llm-blender                                                         # once: its own environment
+    python scripts/setup.py --llm-blender                                    # once: its own environment
     .venv/bin/python benchmarks/judge.py --size 6x768
     .venv/bin/python benchmarks/judge.py --size 24x1024 --prompts 2
     .venv/bin/python benchmarks/judge.py --size 24x1024 --device cuda --precision fp16
@@ -165,7 +165,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         if not options.llm_blender.is_file():
-            raise NoWorkload(f"{options.llm_blender} is absent; run `make llm-blender`.")
+            raise NoWorkload(f"{options.llm_blender} is absent; run `python scripts/setup.py --llm-blender`.")
         report = measure(options)
     except (NoWorkload, SideEnded) as error:
         print(f"judge: {error}", file=sys.stderr)
