@@ -1,17 +1,19 @@
 """The queue between requests and engines: fair, bounded, each unit computed once, nothing computed that nobody waits for.
 
-Requests take turns; a batch is filled from one request and then the next, up to what a slot likes to take at once, and a slot
-takes what is there as soon as it is free. Everything here happens in one event loop.
+Requests share the engine evenly, token by token (self-clocked fair queueing, Golestani 1994): what a request wants is due after
+the work that it amounts to, counted from what is being computed when it comes, so a small one is not stuck behind many large
+ones. A slot takes what is due, up to what it likes to take at once, as soon as it is free. All in one event loop.
 """
 
 import asyncio
+import heapq
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import count, groupby
 
 from cachetools import LRUCache
 
@@ -34,13 +36,6 @@ class _Entry:
     started: bool = False
 
 
-@dataclass(eq=False)
-class _Request:
-    """Entries that one request wants and that have not been started; others may want the same."""
-
-    entries: deque[_Entry] = field(default_factory=deque)
-
-
 class Pending:
     """A plan whose units are known, waiting or being computed."""
 
@@ -61,7 +56,9 @@ class Scheduler:
         self._max_queued = max_queued
         self._cache: LRUCache[bytes, float] = LRUCache(cache_entries)
         self._open: dict[bytes, _Entry] = {}
-        self._turns: deque[_Request] = deque()
+        self._due: list[tuple[int, int, _Entry]] = []
+        self._clock = 0
+        self._arrivals = count()
         self._queued = 0
         self._queued_tokens = 0
         self._tokens_per_second = math.inf
@@ -75,10 +72,7 @@ class Scheduler:
         known = {key: value for key in units if (value := self._cache.get(key)) is not None}
         self._refuse_if_full([unit for key, unit in units.items() if key not in known and key not in self._open])
         wanted = {key: self._entry(unit) for key, unit in units.items() if key not in known}
-        request = _Request(deque(entry for entry in wanted.values() if not entry.started))
-        if request.entries:
-            self._turns.append(request)
-            self._work.set()
+        self._line_up([entry for entry in wanted.values() if not entry.started])
         try:
             found = known | wanted
             yield [Pending(plan, [found[unit.key] for unit in plan.units]) for plan in plans]
@@ -120,21 +114,31 @@ class Scheduler:
         self._queued_tokens += sign * entry.unit.tokens
         metrics.QUEUED.set(self._queued)
 
+    def _line_up(self, entries: Sequence[_Entry]) -> None:
+        """Say when each is due, in tokens; neighbours of one length, as both orders of a pair, are due two by two."""
+        due = self._clock
+        for tokens, alike in groupby(entries, lambda entry: entry.unit.tokens):
+            group = list(alike)
+            for at, entry in enumerate(group, start=1):
+                both = min(at + at % 2, len(group))
+                heapq.heappush(self._due, (due + tokens * both, next(self._arrivals), entry))
+            due += tokens * len(group)
+        self._work.set()
+
     def _take(self, room: int) -> list[_Entry]:
         """The next batch: at most `room` tokens, or one unit; empty if nothing waits."""
         batch: list[_Entry] = []
-        while self._turns:
-            request = self._turns.popleft()
-            before = len(batch)
-            while request.entries and (not batch or request.entries[0].unit.tokens <= room):
-                entry = request.entries.popleft()
-                if not entry.started and entry.wanted:
-                    batch.append(entry)
-                    room -= entry.unit.tokens
-                    self._start(entry)
-            if request.entries:
-                (self._turns.append if len(batch) > before else self._turns.appendleft)(request)
+        while self._due:
+            due, _, entry = self._due[0]
+            waits = not entry.started and entry.wanted > 0
+            if waits and batch and entry.unit.tokens > room:
                 break
+            heapq.heappop(self._due)
+            if waits:
+                batch.append(entry)
+                room -= entry.unit.tokens
+                self._clock = due
+                self._start(entry)
         return batch
 
     def _start(self, entry: _Entry) -> None:

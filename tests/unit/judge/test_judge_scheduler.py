@@ -79,7 +79,7 @@ def test_a_batch_holds_as_many_tokens_as_the_slot_likes_and_one_unit_at_least() 
     run(test)
 
 
-def test_requests_take_turns() -> None:
+def test_requests_share_the_engine() -> None:
     async def test() -> None:
         async with scheduled(batch_tokens=2) as (scheduler, slot):
             many = asyncio.create_task(judged(scheduler, plan(*(unit(f"many{n}") for n in range(6)))))
@@ -88,7 +88,41 @@ def test_requests_take_turns() -> None:
             await settle()
             slot.step(10)
             await asyncio.gather(many, few)
-            assert slot.begun == [["many0", "many1"], ["many2", "many3"], ["few", "many4"], ["many5"]]
+            assert slot.begun == [["many0", "many1"], ["few", "many2"], ["many3", "many4"], ["many5"]]
+
+    run(test)
+
+
+def test_small_requests_go_first_until_they_amount_to_the_large_one_that_waits() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=1) as (scheduler, slot):
+            asked = [asyncio.create_task(judged(scheduler, plan(unit("hold"))))]
+            await settle()  # the clock stands at 1, so `large` is due at 11, the small ones at 3, 5, 7, 9 and, too late, 11
+            asked.append(asyncio.create_task(judged(scheduler, plan(unit("large", tokens=10)))))
+            for number in range(6):
+                asked.append(asyncio.create_task(judged(scheduler, plan(unit(f"small{number}", tokens=2)))))
+                await settle()
+                slot.step()
+                await settle()
+            slot.step(10)
+            await asyncio.gather(*asked)
+            small = [[f"small{number}"] for number in range(6)]
+            assert slot.begun == [["hold"], *small[:4], ["large"], *small[4:]]
+
+    run(test)
+
+
+def test_both_orders_of_a_pair_stay_together() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=10) as (scheduler, slot):
+            first = asyncio.create_task(judged(scheduler, plan(unit("hold", tokens=9))))
+            await settle()
+            pairs = [plan(unit(f"{name}1", tokens=5), unit(f"{name}2", tokens=5)) for name in "ab"]
+            both = [asyncio.create_task(judged(scheduler, one)) for one in pairs]
+            await settle()
+            slot.step(10)
+            await asyncio.gather(first, *both)
+            assert slot.begun == [["hold"], ["a1", "a2"], ["b1", "b2"]]
 
     run(test)
 
