@@ -16,6 +16,7 @@ Each error is one sentence that says what is wrong and what to change, with the 
     '-- Broken                500  the engine behind the service failed
 """
 
+import sys
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -139,6 +140,12 @@ _BY_TYPE: dict[str, type[SparringError]] = {
 def error_of(error_type: str, message: str, detail: Any = None) -> SparringError:
     """The error that `body()` of another service described."""
     return _BY_TYPE.get(error_type, SparringError)(message, detail)
+
+
+def fail(message: str) -> int:
+    """Say what is wrong on standard error; returns 2, the exit code for wrong input."""
+    print(f"sparring: {message}", file=sys.stderr)
+    return 2
 
 
 class ErrorDescription(BaseModel):

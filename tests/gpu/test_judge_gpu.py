@@ -8,7 +8,7 @@ from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
 from sparring_judge.engines.pairrm.network import build_network
 from sparring_judge.engines.pairrm.passes import Pass
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_shared.errors import InvalidInput
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine")

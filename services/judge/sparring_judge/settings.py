@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from sparring_judge.precision import Precision
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
 
@@ -12,7 +13,6 @@ PREFIX = "SPARRING_JUDGE_"
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 EngineName = Literal["pairrm", "llm-blender", "pair-lm", "reward", "openai", "ensemble", "fake"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
 class JudgeSettings(BaseSettings):

@@ -14,7 +14,7 @@ from sparring_judge.engines.pairrm.encoder import PairRmNetwork
 from sparring_judge.engines.pairrm.network import build_network
 from sparring_judge.engines.pairrm.passes import Pass
 from sparring_judge.engines.pairrm.relative_positions import relative_buckets
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 SHAPE: dict[str, Any] = {

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from sparring_shared.errors import SparringError
-from sparring_shared.http import fail
+from sparring_shared.errors import SparringError, fail
 from sparring_trainer.job.folder import JobFolder
 from sparring_trainer.settings import TrainerSettings
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_shared.errors import InvalidInput
 
 _FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

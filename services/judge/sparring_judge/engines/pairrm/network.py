@@ -15,7 +15,7 @@ from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
 from sparring_judge.engines.pairrm.freed_memory import keep_freed_memory
 from sparring_judge.engines.pairrm.passes import Pass
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
