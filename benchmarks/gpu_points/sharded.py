@@ -32,7 +32,7 @@ def sharded(setting: Setting, notebook: Notebook) -> None:
     arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0, save_steps=1_000_000)
     whole = score(model, examples, TrainingConfig(), arguments)
     probe = full_logprobs(model, PROBE)
-    _shard(model, setting.device)
+    _shard(model, setting.device, setting.folder)
     reset_peak(setting.device)
     # Sharding has its own mixed precision: autocast on top of it would be another computation.
     parts = score(model, examples, TrainingConfig(precision="fp32"), arguments)
@@ -48,12 +48,12 @@ def sharded(setting: Setting, notebook: Notebook) -> None:
     distributed.destroy_process_group()
 
 
-def _shard(model: PreTrainedModel, device: str) -> None:
+def _shard(model: PreTrainedModel, device: str, folder: str) -> None:
     """Shard layers and root over a group of one."""
     if device == "cuda":
         torch.cuda.set_device(0)
     backend = "nccl" if device == "cuda" else "gloo"
-    distributed.init_process_group(backend, store=distributed.HashStore(), rank=0, world_size=1)
+    distributed.init_process_group(backend, init_method=f"file://{folder}/store", rank=0, world_size=1)
     mesh = init_device_mesh(device, (1,))
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     for layer in model.get_submodule("model.layers").children():
@@ -64,7 +64,8 @@ def _shard(model: PreTrainedModel, device: str) -> None:
 def _save(model: PreTrainedModel, folder: Path) -> None:
     """Gather the whole weights in host memory and write them as a checkpoint folder, in fp32."""
     gathered = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    kept = {name: weight.contiguous() for name, weight in gathered.items() if not _is_tied(model, name)}
+    weights = {name: weight for name, weight in gathered.items() if isinstance(weight, torch.Tensor)}
+    kept = {name: weight.contiguous() for name, weight in weights.items() if not _is_tied(model, name)}
     folder.mkdir()
     model.config.save_pretrained(folder)
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})

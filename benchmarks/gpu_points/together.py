@@ -1,4 +1,4 @@
-"""Point 8: judge and trainer on one card over HTTP: memory at each stage, and whether a job's is free when it says it is done."""
+"""Point 8: judge and trainer on one card over HTTP: memory at each stage, and whether a job's is free once it is done."""
 
 import time
 from importlib.util import find_spec

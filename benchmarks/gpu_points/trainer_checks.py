@@ -67,7 +67,10 @@ def against_fp32(device: str, folder: Path) -> Findings:
 
 
 def killed_and_resumed(setting: Setting) -> Findings:
-    """The same job run to its end, and killed after an inner checkpoint and taken up again; and the probe it published."""
+    """The same job run to its end, and killed after an inner checkpoint and taken up again; and the probe it published.
+
+    `resumed_over_moved` is how far the two results lie apart, over how far the job moved the weights.
+    """
     folder = Path(setting.folder)
     base = write_base(folder, TINY, setting.device, pairs=PAIRS, answer=16)
     whole, broken = (write_job(folder, name, base) for name in ("whole", "broken"))
@@ -82,8 +85,7 @@ def killed_and_resumed(setting: Setting) -> Findings:
     return {
         "resumed_from": checkpoint.name if checkpoint else None,
         "steps_of_resumed": steps_of(broken),
-        "resumed_weights_differ_by": _largest_difference(*published),
-        "round_moves_weights_by": _largest_difference(published[0], Path(base.path)),
+        "resumed_over_moved": _distance(*published) / _distance(published[0], Path(base.path)),
         "probe_differs_by": probe_difference(published[0], setting.device),
     }
 
@@ -132,6 +134,7 @@ def _gradient(model: PreTrainedModel) -> torch.Tensor:
     return torch.cat([weight.grad.float().flatten() for weight in model.parameters() if weight.grad is not None])
 
 
-def _largest_difference(one: Path, other: Path) -> float:
+def _distance(one: Path, other: Path) -> float:
+    """The norm of the difference of two checkpoints' weights."""
     left, right = (load_file(folder / "model.safetensors") for folder in (one, other))
-    return max((left[name].float() - right[name].float()).abs().max().item() for name in left)
+    return sum((left[name].float() - right[name].float()).square().sum().item() for name in left) ** 0.5

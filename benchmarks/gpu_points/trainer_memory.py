@@ -49,7 +49,7 @@ TINY_CASES = (Case("tiny", "rmsprop", 1.0),)
 
 
 def memory(setting: Setting, notebook: Notebook) -> None:
-    """All cases, each in a process of its own, then one rank of FSDP2; raises for those that failed otherwise than by memory."""
+    """All cases, each in a process of its own, then one rank of FSDP2. Raises for those that failed but by memory."""
     deadline = time.monotonic() + setting.seconds - 5
     failed: list[str] = []
     parts = [
@@ -75,7 +75,7 @@ def one_case(setting: Setting, notebook: Notebook, shape: str, optimizer: str, l
     try:
         _stages(setting, notebook, SHAPES[shape], optimizer, stages)
     except torch.OutOfMemoryError as error:
-        notebook.add(out_of_memory=stages.under_way, peak_gib=peak_gib(setting.device), said=str(error).split(". ")[0])
+        notebook.add(out_of_memory=stages.under_way, peak_gib=peak_gib(setting.device), said=str(error).partition(" GPU ")[0])
 
 
 def _stages(setting: Setting, notebook: Notebook, shape: Shape, optimizer: str, stages: "Stages") -> None:
@@ -130,10 +130,10 @@ class Stages:
             "allocated_gib": allocated_gib(self._device),
             "seconds": round(seconds, 3),
         }
-        self._notebook.add(stages=self._over)
         if stage.startswith("backward"):
             self._of_backward = seconds
         elif stage.startswith("step"):
             self.steps.append(self._of_backward + seconds)
+        self._notebook.add(stages=self._over, steps_done=len(self.steps))
         reset_peak(self._device)
         self._began = time.monotonic()

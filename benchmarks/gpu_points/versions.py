@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import torch
+from torch.cuda import nccl
 
 from .device import GIB
 from .processes import ROOT
@@ -24,7 +25,7 @@ def versions(setting: Setting, notebook: Notebook) -> None:
     if setting.device == "cuda":
         if not torch.cuda.is_available():
             raise CannotRun(f"torch {torch.__version__} finds no CUDA device; give --device cpu, or a driver that fits it.")
-        notebook.add(card=card(), driver=driver(), cudnn=torch.backends.cudnn.version(), nccl=list(torch.cuda.nccl.version()))
+        notebook.add(card=card(), driver=driver(), cudnn=torch.backends.cudnn.version(), nccl=list(nccl.version()))
     notebook.add(tests=gpu_tests(setting))
     if "printed" in notebook.findings["tests"]:
         raise RuntimeError("tests/gpu failed; the row holds the end of what pytest printed.")
