@@ -96,6 +96,13 @@ def kill(runs_dir: Path, *names: str) -> None:
         psutil.Process(states[name].pid).kill()
 
 
+def kill_engine(runs_dir: Path) -> None:
+    """kill -9 vLLM's engine core, a child of the generator, which then has to end and come back."""
+    generator = psutil.Process(LocalServices(runs_dir).processes.states()["generator"].pid)
+    (engine,) = (child for child in generator.children() if child.cmdline() == ["VLLM::EngineCore"])
+    engine.kill()
+
+
 @pytest.fixture(scope="module")
 def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run of two SPPO rounds during which each process is killed once."""
@@ -107,11 +114,12 @@ def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.Te
     run_id = made.json()["run_id"]
     assert controller.post(f"/v1/runs/{run_id}/rounds", json={"count": 2}).status_code == 202
     until(controller, run_id, stage_done(1, "generate"))
+    kill_engine(runs_dir)
     kill(runs_dir, "worker-judge", "judge", "redis")
     until(controller, run_id, stage_done(1, "train"))
-    kill(runs_dir, "worker-generate", "worker-rounds", "generator", "controller")
+    kill(runs_dir, "worker-generate", "worker-rounds", "controller")
     until(controller, run_id, stage_begun(2, "train"))
-    kill(runs_dir, "trainer")
+    kill(runs_dir, "trainer", "generator")
     return until(controller, run_id, lambda status: status["status"] == "done")
 
 
