@@ -99,7 +99,7 @@ def kill(runs_dir: Path, *names: str) -> None:
 def kill_engine(runs_dir: Path) -> None:
     """kill -9 vLLM's engine core, a child of the generator, which then has to end and come back."""
     generator = psutil.Process(LocalServices(runs_dir).processes.states()["generator"].pid)
-    (engine,) = (child for child in generator.children() if child.cmdline() == ["VLLM::EngineCore"])
+    (engine,) = (child for child in generator.children() if "VLLM::EngineCore" in " ".join(child.cmdline()))
     engine.kill()
 
 
