@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from sparring_controller.programs import Program, supervisor_config
+from sparring_controller.local.programs import Program, supervisor_config
 
 
 def test_the_settings_of_a_program(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_the_settings_of_a_program(tmp_path: Path) -> None:
 def test_the_listener_hears_of_every_end_and_comes_back_itself(tmp_path: Path) -> None:
     config = supervisor_config(tmp_path / "socket", [Program(name="judge", command=("serve",))])
     assert dict(config["eventlistener:stragglers"]) == {
-        "command": f"{sys.executable} -m sparring_controller.stragglers",
+        "command": f"{sys.executable} -m sparring_controller.local.stragglers",
         "events": "PROCESS_STATE_EXITED,PROCESS_STATE_BACKOFF",
         "stderr_logfile": "logs/stragglers.log",
         "autorestart": "true",
