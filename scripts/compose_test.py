@@ -1,9 +1,9 @@
 """Builds the images, brings the system up with Docker Compose, and runs tests/compose on it: `make compose-test`.
 
 Where no engine can be had it says loudly what was not tested and ends with 0, or with 1 where SPARRING_CONTAINERS=required;
-SPARRING_CONTAINERS=skip leaves the stage out as loudly. `--possible` only tells by its exit code whether an engine answers or
-can be installed and started here, which is where it should be required. Everything it makes is its own: an engine if none answers, a Compose
-project, image tags, a folder. All of it is removed in the end, except images on an engine that was there before.
+SPARRING_CONTAINERS=skip leaves the stage out as loudly. `--possible` tests nothing: its exit code tells whether an engine answers
+or can be installed and started here. Everything that the stage makes is its own: an engine if none answers, a Compose project,
+image tags, a folder. All of it is removed in the end, except images on an engine that was there before.
 """
 
 import os

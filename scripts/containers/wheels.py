@@ -32,5 +32,7 @@ def wheels_folder(settings: str) -> Path | None:
         return None
     folder = Path(place.removeprefix("file://"))
     if not folder.is_dir():
-        raise CannotTest(f"pip looks for wheels in {place}, which builders cannot be given; have PIP_FIND_LINKS name one folder.")
+        raise CannotTest(
+            f"pip looks for wheels in {place}, which builders cannot be given; have PIP_FIND_LINKS name one folder."
+        )
     return folder

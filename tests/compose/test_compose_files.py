@@ -15,11 +15,21 @@ def test_nothing_named_and_nothing_set_is_the_whole_system() -> None:
     assert not [name for name, service in services.items() if "profiles" in service]
 
 
+def test_what_is_built_here_is_never_pulled() -> None:
+    services = config(GPU)
+    assert {name for name in services if services[name].get("pull_policy") == "never"} == PLAYERS | CALLED
+
+
 def test_gpus_change_no_more_than_images_and_the_devices_that_they_see() -> None:
     without, on = config(), config(GPU)
     assert {name for name in on if on[name] != without[name]} == CALLED
     for name in CALLED:
-        assert {key for key in on[name] if on[name][key] != without[name].get(key)} == {"build", "deploy", "environment", "image"}
+        assert {key for key in on[name] if on[name][key] != without[name].get(key)} == {
+            "build",
+            "deploy",
+            "environment",
+            "image",
+        }
         assert on[name]["image"] == without[name]["image"].removesuffix("-cpu") + "-cuda"
 
 
