@@ -22,13 +22,13 @@ from manifests import (
 )
 from pydantic import ValidationError
 
-from sparring_controller.local_services import WORKERS as LOCAL_WORKERS
-from sparring_controller.planner import QUEUES
+from sparring_controller.local.services import WORKERS as LOCAL_WORKERS
+from sparring_controller.rounds.planner import QUEUES
 from sparring_controller.settings import ControllerSettings
 from sparring_generator.settings import GeneratorSettings
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.settings import FolderSettings
-from sparring_trainer.processes import command
+from sparring_trainer.service.job_processes import command
 from sparring_trainer.settings import TrainerSettings
 
 WAYS = ("cpu", "gpu", "all")

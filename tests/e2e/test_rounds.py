@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from command import ROOT, sparring
 
-from sparring_controller.local_services import LocalServices
-from sparring_controller.small_world import Split, prompts
+from sparring_controller.demo.small_world import Split, prompts
+from sparring_controller.local.services import LocalServices
 from sparring_shared.artifacts import damaged_files, read_records, weights_digest
-from sparring_shared.places import RunPlaces
+from sparring_shared.paths import RunPaths
 from sparring_shared.preference import best_worst, pairwise_probs, scores, win_rates
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix
 
@@ -129,7 +129,7 @@ def test_both_rounds_are_reported(played: dict[str, Any]) -> None:
 
 
 def test_each_candidate_is_from_the_policy_of_its_round(played: dict[str, Any], runs_dir: Path) -> None:
-    places = RunPlaces(runs_dir, played["run_id"])
+    places = RunPaths(runs_dir, played["run_id"])
     digests = [
         weights_digest(ROOT / "models" / "demo-policy"),
         weights_digest(places.checkpoint(1)),
@@ -151,7 +151,7 @@ def test_each_candidate_is_from_the_policy_of_its_round(played: dict[str, Any], 
 
 
 def test_pairs_follow_from_the_judges_logits(played: dict[str, Any], runs_dir: Path) -> None:
-    places = RunPlaces(runs_dir, played["run_id"])
+    places = RunPaths(runs_dir, played["run_id"])
     for shard in (0, 1):
         sets = {item.prompt.prompt_id: item for item in read_records(places.shard(1, "candidates", shard), CandidateSet)}
         pairs = {item.prompt_id: item for item in read_records(places.shard(1, "pairs", shard), Pair)}

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from blender_judge import write_blender_judge
 
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.engines import load_engine
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import judge_tasks
 from sparring_judge.settings import EngineName, JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, SparringError
 
 pytestmark = pytest.mark.skipif(

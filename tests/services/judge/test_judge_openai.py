@@ -16,12 +16,13 @@ from small_lm import A, B, write_llama_judge
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from vllm_endpoint import free_port, serving
 
-from sparring_judge.chat_endpoint import refused_options
-from sparring_judge.engine import Judgement, Unit, Value, judge_tasks
-from sparring_judge.engines import load_engine
-from sparring_judge.question import DEFAULT_TEMPLATE, fill
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.chat_endpoint.endpoint import refused_options
+from sparring_judge.engines.chat_endpoint.question import DEFAULT_TEMPLATE, fill
+from sparring_judge.engines.engine import judge_tasks
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement, Unit, Value
 from sparring_shared.errors import Broken, InvalidInput, SparringError, Unavailable
 
 pytestmark = pytest.mark.timeout(600)  # one test waits for vLLM, which a busy machine starts slowly

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sparring_controller.processes import Processes
-from sparring_controller.programs import Program
+from sparring_controller.local.processes import Processes
+from sparring_controller.local.programs import Program
 from sparring_shared.errors import Conflict
 
 # Has a child of its own, as vLLM has, and says on what variable and which child it runs.
