@@ -1,4 +1,4 @@
-"""Writes a project's entry points beside its packages, so that they are found in an image: `entry_points.py PYPROJECT FOLDER`."""
+"""Writes the entry points of a project beside its packages, where an image finds them: `entry_points.py PYPROJECT FOLDER`."""
 
 import sys
 import tomllib
