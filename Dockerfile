@@ -84,8 +84,9 @@ RUN find "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 
 # Our own code comes last into every image, as it changes most.
 FROM tools AS code
-COPY shared services /code/
-RUN mkdir /opt/sparring && mv /code/sparring_* /code/*/sparring_* /opt/sparring/ && python3 /build/bytecode.py /opt/sparring
+COPY pyproject.toml shared services /code/
+RUN mkdir /opt/sparring && mv /code/sparring_* /code/*/sparring_* /opt/sparring/ && python3 /build/bytecode.py /opt/sparring && \
+    python3 /build/entry_points.py /code/pyproject.toml /opt/entry-points
 
 FROM scratch AS controller
 COPY --from=controller-packages /bare /
@@ -94,6 +95,7 @@ COPY --from=controller-packages --chown=10001:10001 /writable /sparring/runs
 COPY --from=controller-packages --chown=10001:10001 /writable /cache
 COPY --from=code /opt/sparring/sparring_shared /opt/sparring/sparring_shared
 COPY --from=code /opt/sparring/sparring_controller /opt/sparring/sparring_controller
+COPY --from=code /opt/entry-points /opt/sparring
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/sparring \
     PYTHONUNBUFFERED=1 \

@@ -1,9 +1,9 @@
 """Builds the images, brings the system up with Docker Compose, and runs tests/compose on it: `make compose-test`.
 
 Where no engine can be had it says loudly what was not tested and ends with 0, or with 1 where SPARRING_CONTAINERS=required;
-SPARRING_CONTAINERS=skip leaves the stage out as loudly. `--possible` tests nothing: its exit code tells whether an engine answers
-or can be installed and started here. Everything that the stage makes is its own: an engine if none answers, a Compose project,
-image tags, a folder. All of it is removed in the end, except images on an engine that was there before.
+SPARRING_CONTAINERS=skip leaves the stage out as loudly. `--possible` tests nothing: its exit code tells whether an engine
+answers or can be installed and started here. Everything that the stage makes is its own: an engine if none answers, a Compose
+project, image tags, a folder. All of it is removed in the end, except images on an engine that was there before.
 """
 
 import os
@@ -93,10 +93,12 @@ def _stage(folder: Path) -> None:
 
 
 def _project() -> dict[str, str]:
-    """What keeps this stage apart from whatever else the engine runs: a project, tags, ports and passwords of its own."""
+    """What keeps this stage apart from what else the engine runs, and from a `.env` here: project, tags, ports, passwords."""
     with create_server(("127.0.0.1", 0)) as first, create_server(("127.0.0.1", 0)) as second:
         ports = first.getsockname()[1], second.getsockname()[1]
     return {
+        "COMPOSE_DISABLE_ENV_FILE": "1",
+        "COMPOSE_FILE": "docker-compose.yml",
         "COMPOSE_PROJECT_NAME": "sparring-test",
         "DOCKER_BUILDKIT": "1",
         "SPARRING_VERSION": VERSION,
