@@ -69,7 +69,7 @@ def test_vllm_accepts_the_arguments_for_a_gpu() -> None:
 def test_accelerate_accepts_the_command_of_a_job_on_four_gpus() -> None:
     ended = _run("trainer", "python", "-c", ACCELERATE_DRY_RUN)
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout.splitlines()[-1]) == [True, 4, True, "sparring_trainer.job.__main__"]
+    assert json.loads(ended.stdout.splitlines()[-1]) == [True, 4, True, "sparring_trainer.job"]
 
 
 def test_the_judge_wants_the_gpu_that_it_is_told_to_use() -> None:
