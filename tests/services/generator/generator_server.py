@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from ports import free_port
 from random_llama import Checkpoint
 
 START_SECONDS = 540
@@ -33,12 +33,6 @@ class Server(NamedTuple):
     port: int
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -54,7 +48,7 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 @contextmanager
 def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
     """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
-    port = _free_port()
+    port = free_port()
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),
         "SPARRING_GENERATOR_PORT": str(port),
