@@ -3,15 +3,13 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from skips import allowed
 
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 TESTS = Path(__file__).parent
-# One worker runs all of such a folder: what its tests share takes long to start.
-TOGETHER = ("e2e", "services/generator", "contract", "deploy")
 # These begin, the longest first, so that no worker is left alone with one of them at the end.
 FIRST = ("e2e", "services/generator", "services/trainer/test_trainer_machines", "services/trainer/test_trainer_jobs")
 FIRST += ("services/judge/test_judge_start", "services/judge", "contract", "unit/controller", "unit/trainer", "services")
@@ -20,17 +18,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the processors
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs, where there are several")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from workers import Scheduling  # where xdist is installed
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    paths = {item: item.path.relative_to(TESTS).as_posix() for item in items}
-    for item, path in paths.items():
-        for folder in TOGETHER:
-            if path.startswith(folder):
-                item.add_marker(pytest.mark.xdist_group(folder))
-    items.sort(key=lambda item: next((at for at, start in enumerate(FIRST) if paths[item].startswith(start)), len(FIRST)))
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(TESTS).as_posix()
+        return next((at for at, start in enumerate(FIRST) if path.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,6 +24,7 @@ def checkpoints(models_dir: Path) -> Checkpoints:
         probed=publish_llama(models_dir, "probed", 3, probe=True),
         wrong=publish_llama(models_dir, "wrong", 4, probe=True, offset=0.01),
         wide=publish_llama(models_dir, "wide", 5, hidden=128),
+        letters=publish_llama(models_dir, "letters", 6, letters=True),
     )
 
 

@@ -19,13 +19,15 @@ START_SECONDS = 540
 
 
 class Checkpoints(NamedTuple):
-    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off."""
+    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off;
+    `letters` always answers A or B."""
 
     base: Checkpoint
     plain: Checkpoint
     probed: Checkpoint
     wrong: Checkpoint
     wide: Checkpoint
+    letters: Checkpoint
 
 
 class Server(NamedTuple):
