@@ -11,6 +11,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from command import ROOT, sparring
+from skips import Skip, because
 
 from sparring_controller.demo.small_world import Split, prompts
 from sparring_controller.local.services import LocalServices
@@ -189,7 +190,7 @@ def test_a_second_post_with_the_same_key_starts_nothing(controller: httpx.Client
     assert controller.post(f"/v1/runs/{played['run_id']}/cancel").is_success
 
 
-@pytest.mark.skipif(not REAL_PROMPTS.is_file(), reason=f"{REAL_PROMPTS} is absent: no round on real prompts")
+@pytest.mark.skipif(not REAL_PROMPTS.is_file(), reason=because(Skip.DATA_BESIDE, "no round on real prompts"))
 def test_a_round_of_inpo_on_real_prompts(runs_dir: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join(REAL_PROMPTS.read_text().splitlines()[:48]) + "\n")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,19 +12,22 @@ from typing import NamedTuple
 
 import httpx
 import pytest
+from ports import free_port
 from random_llama import Checkpoint
 
 START_SECONDS = 540
 
 
 class Checkpoints(NamedTuple):
-    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off."""
+    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off;
+    `letters` always answers A or B."""
 
     base: Checkpoint
     plain: Checkpoint
     probed: Checkpoint
     wrong: Checkpoint
     wide: Checkpoint
+    letters: Checkpoint
 
 
 class Server(NamedTuple):
@@ -33,12 +35,6 @@ class Server(NamedTuple):
     port: int
     process: subprocess.Popen[bytes]
     log: Path
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -55,8 +51,13 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 
 @contextmanager
 def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
+<<<<<<< HEAD
     """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id, with code 0."""
     port = _free_port()
+=======
+    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
+    port = free_port()
+>>>>>>> checks
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),
         "SPARRING_GENERATOR_PORT": str(port),
