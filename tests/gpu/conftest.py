@@ -1,18 +1,13 @@
-"""Each test here runs twice: on the CPU, so that it cannot rot, and on an NVIDIA GPU where there is one."""
-
-import sys
-from pathlib import Path
+"""Tests that ask for `device` run twice: on the CPU, so that they cannot rot, and on an NVIDIA GPU where there is one."""
 
 import pytest
 import torch
+from skips import Skip
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [
-    str(ROOT / place) for place in ("benchmarks", "tests/services/generator", "shared", "services/judge", "services/trainer")
-]
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason=Skip.NO_GPU)
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))])
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=NO_GPU)])
 def device(request: pytest.FixtureRequest) -> str:
     """Where the test computes."""
     return request.param

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from skips import Skip, because, skip
 
-pytestmark = [
-    pytest.mark.timeout(900),  # a busy machine starts the server slowly
-    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
-]
+NO_VLLM = because(Skip.NOT_FOR_THIS_MACHINE, "vLLM is not installed")
+pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason=NO_VLLM)
 
 MEAN_GAP, LARGEST_GAP = 0.05, 1.0
 """In nats per token. A tight bound on the largest of many would fail by chance in 16 bits."""
@@ -36,7 +35,7 @@ def test_log_probs_in_bf16_are_those_of_the_loaded_policy_in_fp32(
     from random_llama import publish_llama
 
     if device == "cpu" and torch.cuda.is_available():
-        pytest.skip("vLLM computes on the GPU here")
+        skip(Skip.ONLY_WITHOUT_GPU, "vLLM takes it")
     base, other = (publish_llama(tmp_path, name, seed, probe=True) for name, seed in (("base", 1), ("other", 2)))
     body = {"model": "policy", "messages": [{"role": "user", "content": "What is zinc?"}], "n": 4, "max_tokens": 24, "seed": 7}
     body |= {"temperature": 0.7, "top_p": 1.0, "logprobs": True, "return_token_ids": True}

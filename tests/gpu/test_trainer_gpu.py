@@ -9,6 +9,7 @@ from gpu_points.records import Setting
 from gpu_points.rounding import nearest, stochastic
 from gpu_points.small_run import PAIRS, write_base, write_job
 from gpu_points.trainer_checks import against_fp32, killed_and_resumed
+from skips import Skip, skip
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from sparring_shared.errors import Broken
@@ -19,7 +20,7 @@ from sparring_trainer.job.training import train
 def where_the_trainer_trains(device: str) -> None:
     """It takes a GPU where there is one."""
     if device == "cpu" and torch.cuda.is_available():
-        pytest.skip("the trainer computes on the GPU here")
+        skip(Skip.ONLY_WITHOUT_GPU, "the trainer takes it")
 
 
 def test_scores_and_gradient_in_bf16_with_checkpointing_are_those_of_fp32(device: str, tmp_path: Path) -> None:
