@@ -34,7 +34,7 @@ SHOWN = {
     "together": ("job_most_gib", "left_when_done_gib", "free_when_done"),
 }
 """Of each point's findings those that a reader wants first; all others are in the JSON."""
-HELD = {True: "held", False: "**missed**", None: "not measured"}
+HELD = {True: "held", False: "**missed**", None: "not judged"}
 
 
 def table(report: Mapping[str, Any]) -> str:

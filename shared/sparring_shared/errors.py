@@ -104,10 +104,10 @@ def error_of(error_type: str, message: str, detail: Any = None) -> SparringError
     return _BY_TYPE.get(error_type, SparringError)(message, detail)
 
 
-def fail(message: str) -> int:
-    """Say what is wrong on standard error; returns 2, the exit code for wrong input."""
+def fail(message: str, exit_code: int = 2) -> int:
+    """Say what is wrong on standard error; returns the exit code, by default 2 for wrong input."""
     print(f"sparring: {message}", file=sys.stderr)
-    return 2
+    return exit_code
 
 
 class ErrorDescription(BaseModel):

@@ -121,15 +121,6 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-<<<<<<< HEAD
-=======
-def fail(message: str, exit_code: int = 2) -> int:
-    """Say what is wrong on standard error; returns the exit code, by default 2 for wrong input."""
-    print(f"sparring: {message}", file=sys.stderr)
-    return exit_code
-
-
->>>>>>> main
 def serve(app: FastAPI, name: str, host: str, port: int, *, drain_seconds: float = 10) -> int:
     """Run the service until SIGTERM or Ctrl-C; exit code 2 with one sentence if the port is in use.
 
