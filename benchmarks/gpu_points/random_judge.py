@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from sparring_judge.engines.pairrm.attention import at_once
-from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
+from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
 from sparring_judge.engines.pairrm.passes import Pass
 
 VOCABULARY = 128_005

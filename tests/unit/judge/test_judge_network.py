@@ -9,8 +9,8 @@ from transformers import DebertaV2Config, DebertaV2Model
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
 from sparring_judge.engines.pairrm.attention import at_once
-from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
+from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
 from sparring_judge.engines.pairrm.network import build_network
 from sparring_judge.engines.pairrm.passes import Pass
 from sparring_judge.engines.pairrm.relative_positions import relative_buckets

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sparring_judge.engines.models.devices import torch_device
 from sparring_judge.engines.pairrm.attention import at_once
-from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
+from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
 from sparring_judge.engines.pairrm.freed_memory import keep_freed_memory
 from sparring_judge.engines.pairrm.passes import Pass
 from sparring_judge.precision import Precision
