@@ -25,8 +25,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from sparring_shared.algorithms import Algorithm
 from sparring_shared.run_config import TrainingConfig
 from sparring_trainer.learning.batches import MicroBatch, Steps, micro_batches, rows
+from sparring_trainer.learning.device import use_cpu
 from sparring_trainer.learning.examples import Example
 from sparring_trainer.learning.objectives import PAIR_METRICS, measure
+from sparring_trainer.settings import DeviceName
 
 T = TypeVar("T")
 OnStep: TypeAlias = Callable[[int, dict[str, float]], None]
@@ -35,8 +37,13 @@ OnStep: TypeAlias = Callable[[int, dict[str, float]], None]
 _OPTIMIZERS = {"rmsprop": "rmsprop", "adamw": "adamw_torch"}
 
 
-def training_arguments(folder: Path, config: TrainingConfig, seed: int, save_steps: int) -> TrainingArguments:
-    """The Trainer's arguments; creating them also sets up the device and the process group. `folder` gets checkpoints."""
+def training_arguments(
+    folder: Path, config: TrainingConfig, seed: int, save_steps: int, device: DeviceName = "auto"
+) -> TrainingArguments:
+    """The Trainer's arguments; creating them also sets up the device and the process group. `folder` gets checkpoints.
+
+    Raises Unavailable where torch is built for GPUs and finds none, see `trains_on_cpu`.
+    """
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,
@@ -48,7 +55,7 @@ def training_arguments(folder: Path, config: TrainingConfig, seed: int, save_ste
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         bf16=config.precision == "bf16",
-        use_cpu=not torch.accelerator.is_available(),
+        use_cpu=use_cpu(device),
         seed=seed,
         save_strategy="steps",
         save_steps=save_steps,
