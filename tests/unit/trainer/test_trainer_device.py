@@ -55,6 +55,12 @@ def test_the_arguments_of_a_training_follow(tmp_path: Path, monkeypatch: pytest.
     assert arguments.device == torch.device("cpu")
 
 
+def test_cudnn_makes_no_plan_for_each_length(tmp_path: Path) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    training_arguments(tmp_path, TrainingConfig(precision="fp32"), seed=0, save_steps=1)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_the_setting_is_auto_or_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TrainerSettings().device == "auto"
     monkeypatch.setenv("SPARRING_TRAINER_DEVICE", "cpu")

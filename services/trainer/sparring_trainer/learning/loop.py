@@ -44,6 +44,8 @@ def training_arguments(
 
     Raises Unavailable where torch is built for GPUs and finds none, see `trains_on_cpu`.
     """
+    # Where torch prefers cuDNN's attention (Hopper), that plans anew for each of our many lengths.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,

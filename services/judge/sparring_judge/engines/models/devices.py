@@ -8,6 +8,14 @@ from sparring_shared.errors import InvalidInput
 _FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def set_up_torch(device: str, threads: int) -> torch.device:
+    """Set torch up for this process; returns the device that is meant, see `torch_device`."""
+    torch.set_num_threads(threads)
+    # Where torch prefers cuDNN's attention (Hopper), that plans anew for each of our many lengths.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    return torch_device(device)
+
+
 def torch_device(wanted: str) -> torch.device:
     """The device of that name; `auto` takes a GPU if there is one. Raises InvalidInput for one that is not there."""
     if wanted == "auto":

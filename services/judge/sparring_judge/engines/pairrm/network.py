@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sparring_judge.engines.models.devices import torch_device
+from sparring_judge.engines.models.devices import set_up_torch
 from sparring_judge.engines.pairrm.attention import at_once
 from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
@@ -65,8 +65,7 @@ def build_network(
     Raises CheckpointMismatch when names or shapes do not fit the config, InvalidInput for a device that is not there or a
     precision that it does not compute in.
     """
-    torch.set_num_threads(threads)
-    place = torch_device(device)
+    place = set_up_torch(device, threads)
     precision = _precision(precision, place)
     # transformers before 4.31 stored this constant with the weights.
     ours = {_our_name(name): tensor for name, tensor in tensors.items() if not name.endswith("position_ids")}
