@@ -2,6 +2,7 @@
 
 import torch
 
+from sparring_judge.engines import worker
 from sparring_judge.settings import Precision
 from sparring_shared.errors import InvalidInput
 
@@ -16,12 +17,22 @@ def set_up_torch(device: str, threads: int) -> torch.device:
     return torch_device(device)
 
 
+def device_name(wanted: str, number: int, cards: int) -> str:
+    """The device of the worker process `number` where `auto` or `cuda` leave it open: the workers take the cards in turns.
+
+    Example: `device_name("auto", 5, 4) == "cuda:1"`.
+    """
+    if wanted in ("auto", "cuda") and cards > 0:
+        return f"cuda:{number % cards}"
+    return "cpu" if wanted == "auto" else wanted
+
+
 def torch_device(wanted: str) -> torch.device:
-    """The device of that name; `auto` takes a GPU if there is one. Raises InvalidInput for one that is not there."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    present = torch.cuda.device_count() if wanted.startswith("cuda") else int(torch.backends.mps.is_available())
-    device = torch.device(wanted)
+    """The device of that name for this process; `auto` takes a GPU if there is one. Raises InvalidInput for one that is not
+    there."""
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    device = torch.device(device_name(wanted, worker.number, cards))
+    present = cards if device.type == "cuda" else int(torch.backends.mps.is_available())
     if device.type != "cpu" and (device.index or 0) >= present:
         raise InvalidInput(f"The device {wanted} is wanted, but torch finds {present} of its kind; set auto or cpu.")
     return device
