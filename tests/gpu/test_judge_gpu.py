@@ -65,10 +65,10 @@ def test_a_pass_has_the_same_logit_alone_and_among_others() -> None:
     assert [network.logits([one])[0] for one in some_passes()] == pytest.approx(together, abs=1e-4)
 
 
-def test_a_gpu_computes_in_bf16_unless_told_otherwise() -> None:
-    assert judge("cuda", None).words.weight.dtype == torch.bfloat16
+def test_a_gpu_computes_in_fp16_unless_told_otherwise() -> None:
+    assert judge("cuda", None).words.weight.dtype == torch.float16
 
 
 def test_int8_is_for_cpus() -> None:
-    with pytest.raises(InvalidInput, match="computes in bf16, fp16, fp32 on cuda, not in int8"):
+    with pytest.raises(InvalidInput, match="computes in fp16, bf16, fp32 on cuda, not in int8"):
         judge("cuda", "int8")

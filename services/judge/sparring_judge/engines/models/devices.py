@@ -39,7 +39,8 @@ def torch_device(wanted: str) -> torch.device:
 
 
 def number_format(precision: Precision | None, device: torch.device) -> torch.dtype:
-    """The format of that name; unless one is named, fp32 on a CPU and bf16 elsewhere. Raises InvalidInput for int8."""
+    """The format of that name; unless one is named, fp32 on a CPU and bf16 elsewhere: language models are trained in it, and
+    some overflow in fp16. Raises InvalidInput for int8."""
     if precision is None:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     if precision not in _FORMATS:
