@@ -132,6 +132,14 @@ class StepTrainer(Trainer):
         self._on_step = on_step
         self._step_metrics: dict[str, float] = {}
 
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(
+        args: TrainingArguments, model: PreTrainedModel | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The Trainer's, one weight at a time: all at once, as torch does on a GPU, a step holds one more copy of all weights."""
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
+        return kind, options | {"foreach": False}
+
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The steps in their order; what a process gets of a step is already settled."""
         return DataLoader(self._steps, batch_size=1, collate_fn=itemgetter(0))
