@@ -1,11 +1,12 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainerState
 
 from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
 from sparring_shared.wire.trainer import JobStatus
@@ -150,3 +151,21 @@ def test_the_optimizer_goes_weight_by_weight_and_changes_them_to_the_same_bits(t
         same.step()
 
     assert all(map(torch.equal, ours.parameters(), all_at_once.parameters()))
+
+
+@pytest.mark.parametrize(("save_steps", "saved"), [(2, [2, 4]), (4, [4]), (6, []), (100, [])])
+def test_what_is_needed_to_go_on_is_saved_while_steps_remain(tmp_path: Path, save_steps: int, saved: list[int]) -> None:
+    found: list[int] = []
+
+    class Saves(TrainerCallback):
+        def on_save(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+            found.append(state.global_step)
+
+    pairs, zeros = examples(6), np.zeros((6, 2), np.float32)
+    steps = Steps(pairs, Anchors(zeros, zeros), plan_steps(6, 1, 1, 0), budget=100)
+    looped = trainer(tmp_path, policy(), steps, SppoConfig(eta=10), save_steps)
+    looped.add_callback(Saves())
+    looped.train()
+
+    assert found == saved
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*")] == [f"checkpoint-{step}" for step in saved[-1:]]

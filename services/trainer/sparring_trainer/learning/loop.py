@@ -19,7 +19,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sparring_shared.algorithms import Algorithm
@@ -112,6 +112,15 @@ def part() -> None:
     state.destroy_process_group()
 
 
+class SaveToGoOn(TrainerCallback):
+    """Saves while steps remain: after the last one the policy is published, and there is nothing left to go on with."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Called after the Trainer's own decision, which is to save at the end too."""
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+
+
 class StepTrainer(Trainer):
     """Trains `model`, which scores answers (`logprobs.bind_scoring`), through the optimizer steps of `steps`."""
 
@@ -125,7 +134,7 @@ class StepTrainer(Trainer):
         schedule_steps: int,
         on_step: OnStep,
     ) -> None:
-        super().__init__(model=model, args=arguments, train_dataset=steps)
+        super().__init__(model=model, args=arguments, train_dataset=steps, callbacks=[SaveToGoOn()])
         self._steps = steps
         self._algorithm = algorithm
         self._schedule_steps = schedule_steps
@@ -136,7 +145,7 @@ class StepTrainer(Trainer):
     def get_optimizer_cls_and_kwargs(
         args: TrainingArguments, model: PreTrainedModel | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """The Trainer's, one weight at a time: all at once, as torch does on a GPU, a step holds one more copy of all weights."""
+        """The Trainer's, one weight at a time: all at once, as torch does on a GPU, a step holds one more copy of them."""
         kind, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
         return kind, options | {"foreach": False}
 
