@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check compose-test judge-parity up down lock versions sbom openapi clean
+.PHONY: help setup demo test check compose-test judge-parity nightly up down lock versions sbom openapi golden clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -18,7 +18,7 @@ demo: setup  ## Three SPPO rounds and two INPO rounds on tiny models; MODEL=, JU
 	@$(BIN)/sparring demo $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
 
 test: setup  ## All tests that need no Docker and no GPU
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 check: setup  ## Formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -32,6 +32,14 @@ compose-test: setup  ## Build the images, docker compose up, a round in containe
 judge-parity:  ## The real llm-blender, in .venv-llm-blender, and our judge give the same numbers
 	@$(PYTHON) scripts/setup.py --llm-blender
 	@.venv-llm-blender/bin/python -m pytest tests/parity
+
+nightly: setup  ## What takes too long for every change: comparisons and figures; writes benchmarks/results/nightly.md
+	@$(PYTHON) scripts/setup.py --llm-blender
+	@$(BIN)/python scripts/nightly.py
+
+golden:  ## Write tests/golden/pairrm.json anew with the real llm-blender
+	@$(PYTHON) scripts/setup.py --llm-blender
+	@.venv-llm-blender/bin/python tests/golden/write_golden.py
 
 up: setup  ## All services as local processes, until Ctrl-C
 	@$(BIN)/sparring up $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)")

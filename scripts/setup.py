@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,15 +96,35 @@ def installer(target: Target) -> list[str]:
     return [str(target.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
 
 
-def run(command: list[str], **changes: str) -> bool:
-    """Run a command with its output shown; whether it succeeded."""
-    return subprocess.run(command, env=environment() | changes, cwd=ROOT, check=False).returncode == 0
+def last_words(output: str, lines: int = 15) -> str:
+    """The end of what an installer printed, without pip's warnings of folders that lack a package."""
+    return "\n".join(
+        [line for line in output.splitlines() if line.strip() and not line.startswith("WARNING: Location ")][-lines:]
+    )
 
 
-def must(command: list[str], what: str) -> None:
-    """Run a command; SetupError if it fails."""
-    if not run(command):
-        raise SetupError(f"{what} failed; see the output above, mend it and run the same command again.")
+def attempt(step: str, command: list[str], **changes: str) -> str:
+    """Run a command as one line with its seconds; empty if it succeeded, else its last words."""
+    print(f"setup: {step} ... ", end="", flush=True)
+    began, ending = time.monotonic(), "interrupted"
+    try:
+        done = subprocess.run(
+            command, env=environment() | changes, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        ending = "failed" if done.returncode else f"{time.monotonic() - began:.0f} s"
+    finally:
+        print(ending, flush=True)
+    if done.returncode == 0:
+        return ""
+    return last_words(done.stdout.decode(errors="replace")) or f"{Path(command[0]).name} said nothing, exit {done.returncode}"
+
+
+def must(step: str, command: list[str]) -> None:
+    """Run a command as a step; SetupError after its last words if it fails."""
+    said = attempt(step, command)
+    if said:
+        print(said, file=sys.stderr)
+        raise SetupError(f"The step '{step}' failed as said above; mend it and run the same command again.")
 
 
 def make_venv(target: Target) -> None:
@@ -113,13 +134,16 @@ def make_venv(target: Target) -> None:
     if python.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
         # uv makes environments without pip, and may be gone from PATH since.
         if shutil.which("uv") is None and not installed(target, "pip"):
-            must([str(python), "-m", "ensurepip"], f"Adding pip to {name}")
+            must(f"pip for {name}", [str(python), "-m", "ensurepip"])
         return
     shutil.rmtree(target.venv, ignore_errors=True)
     uv = shutil.which("uv")
     if uv is not None:
-        must([uv, "venv", "--quiet", "--python", sys.executable, str(target.venv)], f"Making {name} with uv")
-    elif not run([sys.executable, "-m", "venv", str(target.venv)]):
+        must(name, [uv, "venv", "--quiet", "--python", sys.executable, str(target.venv)])
+        return
+    said = attempt(name, [sys.executable, "-m", "venv", str(target.venv)])
+    if said:
+        print(said, file=sys.stderr)
         raise SetupError(f"Making {name} failed; on Debian or Ubuntu install the package python3-venv, or install uv.")
 
 
@@ -135,15 +159,15 @@ def install_cpu_torch(target: Target) -> None:
     if installed(target, "torch") == f"{TORCH}+cpu":
         return
     command = [*installer(target), "--no-deps", wanted]
-    quiet = subprocess.run(command, env=environment(), cwd=ROOT, check=False, capture_output=True, text=True)
-    if quiet.returncode == 0:
+    first = attempt(f"PyTorch {TORCH}+cpu from the configured sources", command)
+    if not first:
         return
     index = os.environ.get("SPARRING_TORCH_INDEX", TORCH_CPU_INDEX)
-    print(f"setup: the configured package sources offer no {wanted}; trying {index}", flush=True)
     patience = [] if "uv" in Path(command[0]).name else ["--timeout", "20", "--retries", "1"]
     limits = {"UV_HTTP_TIMEOUT": "60", "UV_HTTP_CONNECT_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
-    if not run([*command, *patience, "--index-url", index], **limits):
-        sys.stderr.write(quiet.stderr)
+    second = attempt(f"PyTorch {TORCH}+cpu from {index}", [*command, *patience, "--index-url", index], **limits)
+    if second:
+        print(first, second, sep="\n", file=sys.stderr)
         raise SetupError(
             f"{wanted} for Python {sys.version_info[0]}.{sys.version_info[1]} is offered neither by the configured package "
             f"sources nor by {index}; make one of them reachable, or use a Python for which the build is offered."
@@ -159,8 +183,8 @@ def install(target: Target, kind: str) -> None:
         requirements.insert(0, "--no-deps")
     elif not target.torch:
         requirements.append(f"torch=={TORCH}")
-    must([*installer(target), *requirements], "Installing the requirements")
-    must([*installer(target), "--no-deps", "--editable", "."], "Installing Sparring")
+    must(f"packages of requirements/{target.locks[kind].name}", [*installer(target), *requirements])
+    must("Sparring", [*installer(target), "--no-deps", "--editable", "."])
 
 
 def main(arguments: list[str]) -> int:
@@ -178,11 +202,12 @@ def main(arguments: list[str]) -> int:
             return 0
         how, name = "uv" if shutil.which("uv") else "pip", target.venv.name
         print(f"setup: installing into {name} with {how} ({kind} build of PyTorch); this takes a few minutes once", flush=True)
+        began = time.monotonic()
         make_venv(target)
         target.stamp.unlink(missing_ok=True)
         install(target, kind)
         target.stamp.write_text(fingerprint(target, kind))
-        print("setup: ready", flush=True)
+        print(f"setup: ready after {time.monotonic() - began:.0f} s", flush=True)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2

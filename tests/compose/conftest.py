@@ -6,23 +6,24 @@ import subprocess
 
 import pytest
 from composed import compose
+from skips import Skip, skip
 
 
 @pytest.fixture(scope="session")
 def compose_command() -> None:
     """Skips where there is no `docker compose`; no engine is needed to read the files."""
     if shutil.which("docker") is None or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0:
-        pytest.skip("no `docker compose` here: the Compose files were not read")
+        skip(Skip.NO_ENGINE, "no `docker compose`; the Compose files were not read")
 
 
 @pytest.fixture(scope="session")
 def built() -> None:
     """Skips where the images have not just been built."""
     if "SPARRING_COMPOSE_TEST" not in os.environ:
-        pytest.skip("not run by `make compose-test`: nothing was tested in containers")
+        skip(Skip.OTHER_STAGE, "make compose-test; nothing was tested in containers")
 
 
 @pytest.fixture(scope="session")
 def stack(built: None) -> None:
-    """All services of the profile `cpu`, healthy. Who set up the stage takes them down."""
-    compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600", timeout=660)
+    """The whole system, healthy, by the command of the README. Who set up the stage takes it down."""
+    compose("up", "--detach", "--wait", timeout=660)

@@ -1,7 +1,6 @@
 """A service in a process of its own, as a user starts it."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,8 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @contextmanager
 def service(name: str, **settings: str) -> Iterator[str]:
     """The address of a service that is ready; ended by its process id."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     prefix = f"SPARRING_{name.upper()}_"
     environment = os.environ | {f"{prefix}PORT": str(port), **settings}
     process = subprocess.Popen([sys.executable, "-m", f"sparring_{name}"], cwd=ROOT, env=environment)

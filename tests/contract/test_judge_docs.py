@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from processes import ROOT
+from skips import Skip
 
 PAGE = (ROOT / "docs" / "judge.md").read_text(encoding="utf-8")
 
@@ -24,7 +25,7 @@ def route(command: str) -> str:
     return found[1]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(shutil.which("curl") is None, reason=Skip.NO_CURL)
 @pytest.mark.parametrize("command", blocks("bash"), ids=route)
 def test_the_command_is_answered(judge_url: str, command: str) -> None:
     program = "set -o pipefail\n" + command.replace("localhost:8002", judge_url.removeprefix("http://"))

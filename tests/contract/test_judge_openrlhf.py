@@ -1,20 +1,23 @@
-"""OpenRLHF's own code against the judge in a process of its own; skipped where it is not installed (it wants a GPU's packages).
+"""OpenRLHF's own code against the judge in a process of its own, where a lock pins it (it wants a GPU's packages).
 
 `pip install --no-deps openrlhf pylatexenc` is enough for the part that asks for rewards.
 """
 
 import asyncio
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from compat_answers import LONE_ANSWER_AGAINST, PROMPT
+from skips import needs
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from sparring_judge.client import Judge
 from sparring_shared.wire.judge import CompareItem, CompareResult
 
-agent = pytest.importorskip("openrlhf.utils.agent", reason="OpenRLHF is not installed")
+needs("openrlhf")
+agent = importlib.import_module("openrlhf.utils.agent")
 
 
 class SaysPlum:

@@ -7,10 +7,10 @@ import pytest
 from compat_answers import OTHER_PROMPT, PROMPT
 from datasets import Dataset
 from processes import ROOT
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from sparring_judge.client import trl_reward
-
-trl = pytest.importorskip("trl", reason="TRL is not installed")
 
 
 @pytest.mark.parametrize("conversational", [True, False])
@@ -25,7 +25,7 @@ def test_grpo_is_rewarded_with_win_rates(judge_url: str, tmp_path: Path, convers
         seen.append((prompts, wanted(prompts, completions, **columns)))
         return seen[-1][1]
 
-    config = trl.GRPOConfig(
+    config = GRPOConfig(
         output_dir=str(tmp_path),
         per_device_train_batch_size=8,
         num_generations=4,
@@ -37,7 +37,7 @@ def test_grpo_is_rewarded_with_win_rates(judge_url: str, tmp_path: Path, convers
         logging_steps=1,
         save_strategy="no",
     )
-    trainer = trl.GRPOTrainer(
+    trainer = GRPOTrainer(
         model=str(ROOT / "models" / "demo-policy"),
         reward_funcs=judge_win_rate,
         args=config,

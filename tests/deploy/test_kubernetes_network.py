@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from manifests import Manifest, Rendered, container, labels, of_kind, programs
+from ports import free_port
 
 from sparring_controller.local.redis_server import redis_binary
 
@@ -85,8 +86,7 @@ def test_the_command_of_redis_starts_one_that_asks_for_the_password(rendered: Re
     (config,) = (
         each["data"]["redis.conf"] for name, each in of_kind(rendered["cpu"], "ConfigMap").items() if name.startswith("redis")
     )
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     (tmp_path / "redis.conf").write_text(config.replace("/data", str(tmp_path)) + f"bind 127.0.0.1\nport {port}\n")
     script = script.replace("/etc/redis/redis.conf", f"{tmp_path}/redis.conf").replace(
         "/tmp/redis.conf", f"{tmp_path}/with-password"

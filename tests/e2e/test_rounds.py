@@ -11,6 +11,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from command import ROOT, sparring
+from skips import Skip, because
 
 from sparring_controller.demo.small_world import Split, prompts
 from sparring_controller.local.services import LocalServices
@@ -96,6 +97,13 @@ def kill(runs_dir: Path, *names: str) -> None:
         psutil.Process(states[name].pid).kill()
 
 
+def kill_engine(runs_dir: Path) -> None:
+    """kill -9 vLLM's engine core, a child of the generator, which then has to end and come back."""
+    generator = psutil.Process(LocalServices(runs_dir).processes.states()["generator"].pid)
+    (engine,) = (child for child in generator.children() if "VLLM::EngineCore" in " ".join(child.cmdline()))
+    engine.kill()
+
+
 @pytest.fixture(scope="module")
 def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run of two SPPO rounds during which each process is killed once."""
@@ -107,11 +115,12 @@ def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.Te
     run_id = made.json()["run_id"]
     assert controller.post(f"/v1/runs/{run_id}/rounds", json={"count": 2}).status_code == 202
     until(controller, run_id, stage_done(1, "generate"))
+    kill_engine(runs_dir)
     kill(runs_dir, "worker-judge", "judge", "redis")
     until(controller, run_id, stage_done(1, "train"))
-    kill(runs_dir, "worker-generate", "worker-rounds", "generator", "controller")
+    kill(runs_dir, "worker-generate", "worker-rounds", "controller")
     until(controller, run_id, stage_begun(2, "train"))
-    kill(runs_dir, "trainer")
+    kill(runs_dir, "trainer", "generator")
     return until(controller, run_id, lambda status: status["status"] == "done")
 
 
@@ -181,7 +190,7 @@ def test_a_second_post_with_the_same_key_starts_nothing(controller: httpx.Client
     assert controller.post(f"/v1/runs/{played['run_id']}/cancel").is_success
 
 
-@pytest.mark.skipif(not REAL_PROMPTS.is_file(), reason=f"{REAL_PROMPTS} is absent: no round on real prompts")
+@pytest.mark.skipif(not REAL_PROMPTS.is_file(), reason=because(Skip.DATA_BESIDE, "no round on real prompts"))
 def test_a_round_of_inpo_on_real_prompts(runs_dir: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join(REAL_PROMPTS.read_text().splitlines()[:48]) + "\n")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from skips import Skip, because
 from transformers import DebertaV2Config, DebertaV2Model
 
 from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
@@ -11,7 +12,7 @@ from sparring_judge.engines.pairrm.passes import Pass
 from sparring_judge.settings import Precision
 from sparring_shared.errors import InvalidInput
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device on this machine")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason=because(Skip.NO_GPU, "torch finds no CUDA device"))
 
 HIDDEN, VOCABULARY = 256, 1000
 BOUNDS: dict[Precision, float] = {"fp32": 1e-4, "fp16": 6e-3, "bf16": 6e-2}

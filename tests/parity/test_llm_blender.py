@@ -1,6 +1,5 @@
 """The engines llm-blender and pairrm give the same numbers; runs where the real package is installed (`make judge-parity`)."""
 
-import functools
 import json
 import logging
 import pickle
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from blender_judge import write_blender_judge
+from golden_checkpoint import DEMO_JUDGE, ROOT
+from skips import Skip, because, skip
 
 from sparring_judge.engines.by_name import load_engine
 from sparring_judge.engines.engine import judge_tasks
@@ -20,12 +21,10 @@ from sparring_judge.tasks.task import Task, games
 from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, SparringError
 
-pytestmark = pytest.mark.skipif(
-    find_spec("llm_blender") is None, reason="llm-blender is not installed: it has an environment of its own, make judge-parity"
-)
+pytestmark = pytest.mark.skipif(find_spec("llm_blender") is None, reason=because(Skip.OTHER_STAGE, "make judge-parity"))
 
 TOLERANCE = 1e-4
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "pairrm"
+BESIDE = ROOT.parent / "shared" / "golden" / "pairrm"
 GROUPS = ("basic_k5", "k2", "edge", "long_cand", "long_source", "batch_effect")
 
 
@@ -34,16 +33,10 @@ def random_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_blender_judge(tmp_path_factory.mktemp("parity"))
 
 
-@functools.cache
-def golden() -> dict[str, dict[str, Any]]:
-    if not GOLDEN.is_dir():
-        pytest.skip(f"{GOLDEN} is absent: the outputs of the real llm-blender are not on this machine")
-    return {group["name"]: group for group in json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))["groups"]}
-
-
-def golden_judge() -> Path:
-    golden()
-    return (GOLDEN / "checkpoint" / "pairrm").resolve()
+def beside() -> Path:
+    if not BESIDE.is_dir():
+        skip(Skip.DATA_BESIDE, f"{BESIDE} is absent")
+    return BESIDE
 
 
 def judged(engine: EngineName, model: Path, tasks: Sequence[Task], **limits: int) -> list[Judgement | SparringError]:
@@ -84,13 +77,33 @@ def test_own_limits(random_judge: Path) -> None:
     same(random_judge, TASKS, source_max_tokens=20, candidate_max_tokens=10)
 
 
-def test_the_golden_checkpoint() -> None:
-    groups = [golden()[name] for name in GROUPS]
+def test_the_package_says_what_the_golden_file_holds(tmp_path: Path) -> None:
+    # Imported here, since it imports the package.
+    from write_golden import golden
+
+    holds = json.loads((ROOT / "tests" / "golden" / "pairrm.json").read_text(encoding="utf-8"))
+    assert differences(golden(tmp_path), holds) == []
+
+
+def differences(found: Any, wanted: Any, at: str = "") -> list[str]:
+    """Where two JSON values differ; numbers may by the tolerance."""
+    if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
+        return [said for key in found for said in differences(found[key], wanted[key], f"{at}/{key}")]
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        return [said for n, pair in enumerate(zip(found, wanted, strict=True)) for said in differences(*pair, f"{at}/{n}")]
+    same = abs(found - wanted) <= TOLERANCE if isinstance(found, float) and isinstance(wanted, float) else found == wanted
+    return [] if same else [f"{at}: {found} is not {wanted}"]
+
+
+def test_the_checkpoint_beside_the_repository() -> None:
+    said = json.loads((beside() / "golden.json").read_text(encoding="utf-8"))["groups"]
+    groups = [group for group in said if group["name"] in GROUPS]
     pairs = [pair for group in groups for pair in zip(group["inputs"], group["candidates"], strict=True)]
     tasks = [Task(source, tuple(candidates), games(len(candidates))) for source, candidates in pairs]
-    same(golden_judge(), tasks)
+    judge = (BESIDE / "checkpoint" / "pairrm").resolve()
+    same(judge, tasks)
     wanted = [matrix for group in groups for matrix in group["logit_matrix_bs1"]]
-    for found, matrix in zip(judgements("llm-blender", golden_judge(), tasks), wanted, strict=True):
+    for found, matrix in zip(judgements("llm-blender", judge, tasks), wanted, strict=True):
         np.testing.assert_allclose(found.logits, np.asarray(matrix), rtol=0, atol=TOLERANCE)
 
 
@@ -121,4 +134,4 @@ def test_the_package_finds_all_weights(random_judge: Path, caplog: pytest.LogCap
 
 def test_the_layout_that_the_package_cannot_read_is_refused() -> None:
     with pytest.raises(CheckpointMismatch, match="in the layout of PairRM-hf; llm-blender reads that of llm-blender/PairRM"):
-        load_engine(JudgeSettings(engine="llm-blender", model=str(golden_judge().parent / "pairrm_hf")))
+        load_engine(JudgeSettings(engine="llm-blender", model=str(DEMO_JUDGE)))

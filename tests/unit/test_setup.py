@@ -2,8 +2,12 @@
 
 import importlib.util
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -73,3 +77,87 @@ def test_llm_blenders_environment_is_its_own(setup: ModuleType) -> None:
     assert setup.fingerprint(theirs, "cpu") not in (setup.fingerprint(ours, "cpu"), setup.fingerprint(theirs, "cuda"))
     pinned = theirs.locks["cpu"].read_text().splitlines()
     assert "llm-blender==0.0.2" in pinned and "transformers==4.57.6" in pinned
+
+
+UV = """case "$1" in
+venv) for last; do :; done; mkdir -p "$last/bin"; ln -sf "$PYTHON" "$last/bin/python";;
+pip) if [ -e "$HOME/block" ]; then touch "$HOME/blocked"; exec sleep 60; fi
+     echo "WARNING: Location 'file:///nowhere' is ignored: it is neither a file nor a directory."
+     case "$*" in *"$(cat "$HOME/fail" 2>/dev/null || echo nothing)"*) echo "ERROR: no space left"; exit 1;; esac;;
+esac"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A repository that was never set up, on a machine whose installer is a small stand-in for uv."""
+    for name in ("pyproject.toml", "scripts/setup.py", "requirements/cpu.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(SCRIPT.parents[1] / name, tmp_path / name)
+    fake(tmp_path, "uv", UV)
+    return tmp_path
+
+
+def started(bare: Path) -> subprocess.Popen[str]:
+    environment = {"PATH": f"{bare}:/usr/bin:/bin", "HOME": str(bare), "PYTHON": sys.executable, "SPARRING_ACCELERATOR": "cpu"}
+    command = [sys.executable, str(bare / "scripts" / "setup.py")]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, text=True, start_new_session=True, stdout=pipe, stderr=pipe)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
+    """Exit code, what stdout said with all seconds as `N s`, and stderr."""
+    said, complaint = process.communicate(timeout=60)
+    return process.returncode, re.sub(r"\d+ s$", "N s", said, flags=re.MULTILINE).splitlines(), complaint
+
+
+FIRST = "setup: installing into .venv with uv (cpu build of PyTorch); this takes a few minutes once"
+VENV = "setup: .venv ... N s"
+TORCH = "setup: PyTorch 2.13.0+cpu from the configured sources ... N s"
+
+
+def test_each_step_is_one_line_and_a_second_time_says_nothing(bare: Path) -> None:
+    steps = [
+        VENV,
+        TORCH,
+        "setup: packages of requirements/cpu.txt ... N s",
+        "setup: Sparring ... N s",
+        "setup: ready after N s",
+    ]
+    assert finished(started(bare)) == (0, [FIRST, *steps], "")
+    assert finished(started(bare)) == (0, [], "")
+
+
+def test_a_step_that_fails_shows_the_installers_last_words(bare: Path) -> None:
+    (bare / "fail").write_text("cpu.txt")
+    name = "packages of requirements/cpu.txt"
+    sentence = f"setup: The step '{name}' failed as said above; mend it and run the same command again.\n"
+    assert finished(started(bare)) == (
+        2,
+        [FIRST, VENV, TORCH, f"setup: {name} ... failed"],
+        "ERROR: no space left\n" + sentence,
+    )
+
+
+def test_after_an_interruption_the_next_run_goes_on(bare: Path) -> None:
+    (bare / "block").touch()
+    process, deadline = started(bare), time.monotonic() + 60
+    while not (bare / "blocked").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    lines = [FIRST, VENV, TORCH.replace("N s", "interrupted")]
+    assert finished(process) == (130, lines, "setup: interrupted; run the same command again to go on.\n")
+    (bare / "block").unlink()
+    code, said, _ = finished(started(bare))
+    assert (code, said[:2]) == (0, [FIRST, TORCH])
+
+
+def test_without_the_cpu_build_anywhere_both_sources_are_named(bare: Path) -> None:
+    (bare / "fail").write_text("torch")
+    code, said, complaint = finished(started(bare))
+    index = "https://download.pytorch.org/whl/cpu"
+    assert (code, said[2:]) == (2, [TORCH.replace("N s", "failed"), f"setup: PyTorch 2.13.0+cpu from {index} ... failed"])
+    assert complaint.startswith("ERROR: no space left\nERROR: no space left\nsetup: torch==2.13.0+cpu for Python 3.")
+    assert complaint.endswith(
+        f"sources nor by {index}; make one of them reachable, or use a Python for which the build is offered.\n"
+    )

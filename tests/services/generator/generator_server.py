@@ -2,41 +2,39 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
+from ports import free_port
 from random_llama import Checkpoint
 
 START_SECONDS = 540
 
 
 class Checkpoints(NamedTuple):
-    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off."""
+    """`base` is what the server starts with, `probed` holds a true probe.json, `wrong` one that is 0.01 nats off;
+    `letters` always answers A or B."""
 
     base: Checkpoint
     plain: Checkpoint
     probed: Checkpoint
     wrong: Checkpoint
     wide: Checkpoint
+    letters: Checkpoint
 
 
 class Server(NamedTuple):
     http: httpx.Client
     port: int
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    process: subprocess.Popen[bytes]
+    log: Path
 
 
 def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -53,8 +51,13 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 
 @contextmanager
 def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
-    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
+<<<<<<< HEAD
+    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id, with code 0."""
     port = _free_port()
+=======
+    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
+    port = free_port()
+>>>>>>> checks
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),
         "SPARRING_GENERATOR_PORT": str(port),
@@ -68,11 +71,11 @@ def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
             _wait_until_ready(http, process, log)
-            yield Server(http, port)
+            yield Server(http, port, process, log)
+            if process.poll() is None:
+                process.terminate()
+                assert process.wait(30) == 0, log.read_text()[-4000:]
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # vLLM's engine, in the same group, outlives a killed server
-                process.wait()
+            process.wait()

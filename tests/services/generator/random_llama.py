@@ -16,6 +16,7 @@ SPECIAL = ["<pad>", "<s>", "</s>"]
 END = 2
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 VOCAB = len(SPECIAL) + len(BYTES)
+A, B = (len(SPECIAL) + BYTES.index(letter) for letter in "AB")
 TEMPLATE = "<s>{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}"
 PROBE_TOKENS = tuple(range(3, 43))
 
@@ -42,8 +43,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def write_llama(folder: Path, seed: int, hidden: int = 64) -> Path:
-    """Save a random Llama: weights far from zero, so that two seeds disagree by nats."""
+def write_llama(folder: Path, seed: int, hidden: int = 64, letters: bool = False) -> Path:
+    """Save a random Llama: weights far from zero, so that two seeds disagree by nats; `letters`: it always answers A or B."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=VOCAB,
@@ -60,16 +61,31 @@ def write_llama(folder: Path, seed: int, hidden: int = 64) -> Path:
         bos_token_id=1,
         eos_token_id=END,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    if letters:
+        _prefer_letters(model)
+    model.save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return folder
 
 
+def _prefer_letters(model: LlamaForCausalLM) -> None:
+    """After the end of a turn A and B get what no text can change over all other tokens."""
+    weights = model.state_dict()
+    for name, weight in weights.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            weight[0] = 0.0  # the first hidden number stays what the token's embedding says
+    embedded = weights["model.embed_tokens.weight"]
+    embedded[:, 0] = 0.0
+    embedded[END, 0] = 4.0
+    embedded[[A, B], 0] = 20.0
+
+
 def publish_llama(
-    root: Path, name: str, seed: int, *, probe: bool = False, offset: float = 0.0, hidden: int = 64
+    root: Path, name: str, seed: int, *, probe: bool = False, offset: float = 0.0, hidden: int = 64, letters: bool = False
 ) -> Checkpoint:
     """A published random Llama; `probe` stores the log-probs that Hugging Face computes, lowered by `offset`."""
-    temporary = write_llama(root / f".{name}", seed, hidden)
+    temporary = write_llama(root / f".{name}", seed, hidden, letters)
     if probe:
         values = token_logprobs(temporary, PROBE_TOKENS)
         write_probe(temporary, Probe(token_ids=PROBE_TOKENS, logprobs=tuple(value - offset for value in values)))

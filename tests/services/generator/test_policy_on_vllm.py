@@ -12,6 +12,7 @@ import httpx
 import pytest
 from generator_server import Checkpoints, Server
 from random_llama import END, Checkpoint, answer_logprob
+from skips import Skip, skip
 
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
@@ -196,7 +197,7 @@ def test_development_routes_do_not_exist(server: Server, route: str) -> None:
 
 def test_sleep_needs_a_gpu(server: Server) -> None:
     if server.http.post("/v1/policy/sleep").status_code == 200:
-        pytest.skip("this machine has a GPU")
+        skip(Skip.ONLY_WITHOUT_GPU)
     for route in ("sleep", "wake"):
         refused(server.http.post(f"/v1/policy/{route}"), 409, "conflict", "needs a CUDA GPU")
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from judge_golden import Golden, golden_set
 from small_judge import loaded_client, wait_until_ready, write_small_judge
 
 from sparring_judge.settings import JudgeSettings
@@ -11,6 +12,12 @@ from sparring_judge.settings import JudgeSettings
 @pytest.fixture(scope="session")
 def small_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_judge(tmp_path_factory.mktemp("judge") / "small-judge")
+
+
+@pytest.fixture(scope="session", params=["demo", "beside"])
+def golden(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    """Each golden set in turn."""
+    return golden_set(request.param, tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,37 @@
-"""Outputs of the real llm-blender on a tiny checkpoint, which lie beside the repository on a developer's machine."""
+"""Outputs of the real llm-blender: ours on the demo judge (`tests/golden`), and others that may lie beside the repository."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from golden_checkpoint import DEMO_JUDGE, ROOT, write_blender_layout
+from skips import Skip, skip
 
-GOLDEN = Path(__file__).parents[3] / ".." / "shared" / "golden" / "pairrm"
+BESIDE = ROOT.parent / "shared" / "golden" / "pairrm"
 LAYOUTS = ("pairrm", "pairrm_hf")
 
 
-def golden_layout(layout: str) -> str:
-    """The checkpoint folder in one layout; skips where it is absent."""
-    if not GOLDEN.is_dir():
-        pytest.skip(f"{GOLDEN} is absent: the outputs of the real llm-blender are not on this machine")
-    return str((GOLDEN / "checkpoint" / layout).resolve())
+@dataclass(frozen=True)
+class Golden:
+    """A checkpoint in each layout, and what llm-blender says with it, by group."""
+
+    checkpoints: dict[str, str]
+    groups: dict[str, dict[str, Any]]
 
 
-def golden_group(name: str) -> dict[str, Any]:
-    """One group of recorded inputs and outputs; skips where they are absent."""
-    golden_layout("pairrm")
-    groups = json.loads((GOLDEN / "golden.json").read_text(encoding="utf-8"))["groups"]
-    return next(group for group in groups if group["name"] == name)
+def golden_set(name: str, folder: Path) -> Golden:
+    """`demo` or `beside`, which skips where it is absent; `folder` is empty."""
+    if name == "demo":
+        return Golden(
+            {"pairrm": str(write_blender_layout(folder)), "pairrm_hf": str(DEMO_JUDGE)},
+            _groups(ROOT / "tests" / "golden" / "pairrm.json"),
+        )
+    if not BESIDE.is_dir():
+        skip(Skip.DATA_BESIDE, f"{BESIDE} is absent")
+    checkpoints = {layout: str(BESIDE / "checkpoint" / layout) for layout in LAYOUTS}
+    return Golden(checkpoints, _groups(BESIDE / "golden.json"))
+
+
+def _groups(path: Path) -> dict[str, dict[str, Any]]:
+    return {group["name"]: group for group in json.loads(path.read_text(encoding="utf-8"))["groups"]}

@@ -3,13 +3,14 @@
 from importlib.util import find_spec
 
 import pytest
+from skips import Skip, because
 
 from sparring_judge.engines.by_name import load_engine
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import Unavailable
 
 
-@pytest.mark.skipif(find_spec("llm_blender") is not None, reason="llm-blender is installed here; tests/parity tries it")
+@pytest.mark.skipif(find_spec("llm_blender") is not None, reason=because(Skip.OTHER_STAGE, "make judge-parity"))
 def test_without_the_package_one_sentence_says_which_environment_it_needs() -> None:
     with pytest.raises(Unavailable) as refused:
         load_engine(JudgeSettings(engine="llm-blender", model="llm-blender/PairRM"))

@@ -1,20 +1,15 @@
-"""A chat endpoint as judge: a real vLLM against what transformers says, and endpoints that fail."""
+"""A chat endpoint as judge, and endpoints that fail; a real vLLM as endpoint is asked in tests/services/generator."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-import torch
+from ports import free_port
 from prometheus_client import REGISTRY
 from scripted_endpoint import Reply, completion, endpoint, refusal
-from small_lm import A, B, write_llama_judge
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from vllm_endpoint import free_port, serving
 
 from sparring_judge.engines.by_name import load_engine
 from sparring_judge.engines.chat_endpoint.endpoint import refused_options
@@ -24,8 +19,6 @@ from sparring_judge.settings import JudgeSettings
 from sparring_judge.tasks.task import Task, games
 from sparring_judge.tasks.units import Judgement, Unit, Value
 from sparring_shared.errors import Broken, InvalidInput, SparringError, Unavailable
-
-pytestmark = pytest.mark.timeout(600)  # one test waits for vLLM, which a busy machine starts slowly
 
 PAIR = Task("2 + 2?", ("4", "5"), games(2))
 
@@ -58,53 +51,6 @@ def question(body: dict[str, Any]) -> str:
 
 def first_shown(body: dict[str, Any]) -> str:
     return question(body).split("# Answer A\n")[1].split("\n")[0]
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_llama_judge(tmp_path_factory.mktemp("endpoint") / "llama")
-
-
-@pytest.fixture(scope="module")
-def vllm(llama: Path) -> Iterator[str]:
-    if find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed: it comes with the extra `generator` or `generator-cpu`")
-    with serving(llama, llama.parent / "log") as url:
-        yield url
-
-
-@torch.inference_mode()
-def test_logits_of_a_real_vllm_are_those_of_transformers(llama: Path, vllm: str) -> None:
-    tokenizer, model = AutoTokenizer.from_pretrained(llama), AutoModelForCausalLM.from_pretrained(llama)
-    prompt, answers = "what is zinc?", ("a metal", "no idea, really", "zinc is {a} fruit")
-
-    def wanted(i: int, j: int) -> float:
-        turn = {"role": "user", "content": fill(DEFAULT_TEMPLATE, {"prompt": prompt, "a": answers[i], "b": answers[j]})}
-        asked = tokenizer.apply_chat_template([turn], add_generation_prompt=True, return_tensors="pt").input_ids
-        logits = model(asked).logits[0, -1]
-        return (logits[A] - logits[B]).item()
-
-    before = {name: counted(name) for name in ("requests", "prompt_tokens", "completion_tokens")}
-    chosen = JudgeSettings(engine="openai", model=served(vllm), url=vllm, answer_tokens=1)
-    found = np.asarray(only(judged([Task(prompt, answers, games(3))], chosen)))
-    expected = np.asarray([[0.0 if i == j else wanted(i, j) for j in range(3)] for i in range(3)])
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-3)
-    assert np.abs(expected).max() > 0.1
-    assert counted("requests") - before["requests"] == 6
-    assert counted("completion_tokens") - before["completion_tokens"] == 6
-    assert counted("prompt_tokens") - before["prompt_tokens"] > 6 * len(DEFAULT_TEMPLATE)  # the model's tokens are bytes
-
-
-def served(url: str) -> str:
-    return httpx.get(f"{url}/models").json()["data"][0]["id"]
-
-
-def test_a_question_longer_than_vllms_model_is_the_error_of_its_item(vllm: str) -> None:
-    chosen = JudgeSettings(engine="openai", model=served(vllm), url=vllm)
-    bad, good = judged([Task("q", ("x" * 5000, "y"), games(2)), PAIR], chosen)
-    assert isinstance(bad, InvalidInput)
-    assert bad.message.startswith(f"{vllm} refuses the question: Error code: 400")
-    assert isinstance(good, Judgement)
 
 
 def test_both_orders_are_asked_and_the_first_shown_is_a() -> None:

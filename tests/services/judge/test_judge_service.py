@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from judge_golden import golden_group, golden_layout
+from judge_golden import Golden
 from small_judge import loaded_client, wait_until_ready
 
 from sparring_judge.engines.by_name import load_engine
@@ -249,15 +249,15 @@ def test_a_judge_that_loads_is_alive_and_not_ready() -> None:
         assert client.post("/v1/rank", json={"items": [ITEM]}).json()["judge"] == {"name": "fake", "revision": "crc32"}
 
 
-def test_llm_blenders_numbers_over_http_alone_and_in_one_mixed_request() -> None:
-    groups = [golden_group(name) for name in ("basic_k5", "k2", "k1", "edge", "long_cand", "long_source", "batch_effect")]
+def test_llm_blenders_numbers_over_http_alone_and_in_one_mixed_request(golden: Golden) -> None:
+    groups = [golden.groups[name] for name in ("basic_k5", "k2", "k1", "edge", "long_cand", "long_source", "batch_effect")]
     items = [
         {"prompt": p, "candidates": c} for group in groups for p, c in zip(group["inputs"], group["candidates"], strict=True)
     ]
     logits = [matrix for group in groups for matrix in group["logit_matrix_bs1"]]
     ranks = [ranks for group in groups for ranks in group["ranks_bs1"]]
     scores = [scores for group in groups for scores in group["rank_scores_bs1"]]
-    settings = JudgeSettings(model=golden_layout("pairrm_hf"), device="cpu", cache_entries=0)
+    settings = JudgeSettings(model=golden.checkpoints["pairrm_hf"], device="cpu", cache_entries=0)
     with loaded_client(settings) as client:
         wait_until_ready(client)
         mixed, alone = rank(client, *items), [rank(client, item)[0] for item in items]

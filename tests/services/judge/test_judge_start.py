@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,13 +13,9 @@ import httpx
 import psutil
 import pytest
 import torch
+from ports import free_port
 from safetensors.torch import load_file, save_file
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from skips import Skip
 
 
 def start(**settings: str) -> subprocess.Popen[str]:
@@ -133,7 +128,7 @@ def test_weights_that_do_not_fit_end_it_after_it_served(tmp_path: Path, small_ju
     assert refusal(model=str(other)) == "sparring: The weights do not fit the config at head_hidden.weight (1 in all)."
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason=Skip.ONLY_WITHOUT_GPU)
 def test_a_device_that_is_not_there_ends_it(small_judge: Path) -> None:
     assert refusal(model=str(small_judge), device="cuda:1") == (
         "sparring: The device cuda:1 is wanted, but torch finds 0 of its kind; set auto or cpu."

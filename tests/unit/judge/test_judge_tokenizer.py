@@ -1,16 +1,19 @@
 # ruff: noqa: RUF001 characters that NFKC turns into plain ones are what is tested
 
+import importlib
 import io
 from pathlib import Path
 
 import pytest
+from skips import needs
 
 from sparring_judge.engines.pairrm.passes import SpecialIds
 from sparring_judge.engines.pairrm.sentencepiece_file import PieceKind, read_sentencepiece
 from sparring_judge.engines.pairrm.tokenizer import JudgeTokenizer, load_tokenizer
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
-sentencepiece = pytest.importorskip("sentencepiece", reason="the sentencepiece package writes the model to read")
+needs("sentencepiece")
+sentencepiece = importlib.import_module("sentencepiece")
 
 TEXTS = ["What is zinc? A metal.", "Gold is a metal too; zinc is not gold.", "fine full cups of fish", "a b c d e f"] * 5
 ODD = [

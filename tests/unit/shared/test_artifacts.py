@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import datasets
 import pytest
 
 from sparring_shared.artifacts import (
@@ -57,7 +58,6 @@ def test_records_come_back_as_they_went(tmp_path: Path, record: Prompt) -> None:
 
 
 def test_pairs_load_with_datasets_in_conversational_columns(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
     write_records(tmp_path / "0.parquet", Pair, [RECORDS[3]])  # type: ignore[list-item]
     row = datasets.load_dataset("parquet", data_files=str(tmp_path / "0.parquet"), cache_dir=str(tmp_path / "c"))["train"][0]
     assert row["prompt"][1] == {"role": "user", "content": "Zinc? é"}

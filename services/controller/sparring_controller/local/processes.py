@@ -1,4 +1,4 @@
-"""Local processes under supervisord: started together, restarted when they crash, and ended without leaving an orphan.
+"""Local processes under supervisord: started together, restarted when they end, and ended without leaving an orphan.
 
 supervisord runs as our child in a session of its own, with an environment that names the folder it works for. By these two
 marks every process is found again, whoever was killed: `end` sweeps up what supervisord did not.
@@ -32,16 +32,15 @@ _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 
 
 class ProgramState(Record):
-    """What became of a program: its process, or how it ended."""
+    """What became of a program: its state in supervisord's words, and its process."""
 
     name: str
     state: str
     pid: int
-    exit_code: int
 
     @property
     def ended(self) -> bool:
-        """Not running, and not about to be."""
+        """Not running, though it may be about to be again."""
         return self.state in ("EXITED", "FATAL", "BACKOFF")
 
 
@@ -143,12 +142,7 @@ class Processes:
             raise Broken(
                 f"The services' supervisor does not answer ({type(error).__name__}); end it with `sparring down`."
             ) from None
-        return {
-            item["name"]: ProgramState(
-                name=item["name"], state=item["statename"], pid=item["pid"], exit_code=item["exitstatus"]
-            )
-            for item in listed
-        }
+        return {item["name"]: ProgramState(name=item["name"], state=item["statename"], pid=item["pid"]) for item in listed}
 
     def log_tail(self, name: str, lines: int = 15) -> str:
         """The end of a program's log."""

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from sparring_shared.records import Record
 
+# After that many ends in a row supervisord would give a program up, and each of them waits a second longer for the next start.
+_FOREVER = "1000000000"
+
 
 class Program(Record):
     """One process to keep: `Program(name="judge", command=("python", "-m", "sparring_judge"))`.
 
-    It gets SIGTERM and `stop_seconds` to end. `last` programs are started first and ended after all others. Exit codes 0
-    and 2 are final (2: wrong input, which no restart mends); after any other it is started again.
+    It gets SIGTERM and `stop_seconds` to end. `last` programs are started first and ended after all others. Whatever its exit
+    code, it is started again: at once, or if it ended soon after its start, one second later each time.
     """
 
     name: str
@@ -46,18 +49,20 @@ def supervisor_config(socket: Path, programs: Sequence[Program]) -> configparser
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": "2",
             "redirect_stderr": "true",
-            "autorestart": "unexpected",
-            "exitcodes": "0,2",
-            "startsecs": "0",
+            "autorestart": "true",
+            "startsecs": "10",
+            "startretries": _FOREVER,
             "stopwaitsecs": str(program.stop_seconds),
             # The main process ends its own children; what is left of the group when time is up is killed with it.
             "killasgroup": "true",
         }
     config["eventlistener:stragglers"] = {
         "command": _escaped(shlex.join((sys.executable, "-m", "sparring_controller.local.stragglers"))),
-        "events": "PROCESS_STATE_EXITED",
+        "events": "PROCESS_STATE_EXITED,PROCESS_STATE_BACKOFF",
         "stderr_logfile": "logs/stragglers.log",
-        "startsecs": "0",
+        "autorestart": "true",
+        "startsecs": "0",  # until it counts as started it hears of nothing
+        "startretries": _FOREVER,
         "priority": "5",
     }
     # One group is ended at once, groups one after another.
