@@ -23,6 +23,7 @@ from manifests import (
     render,
 )
 from pydantic import ValidationError
+from skips import Skip, skip
 
 from sparring_controller.local.services import WORKERS as LOCAL_WORKERS
 from sparring_controller.rounds.planner import QUEUES
@@ -127,8 +128,9 @@ def test_pods_can_write_to_their_volumes_alone_and_do_nothing_else(rendered: Ren
         assert pod["terminationGracePeriodSeconds"] >= 30
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root with setpriv can give rights away")
 def test_a_capability_would_be_nothing_to_the_user_of_the_pods() -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        skip(Skip.NO_PRIVILEGE, "only root, with setpriv, can give rights away")
     # So IPC_LOCK, which `restricted` refuses anyway, is not added for InfiniBand: what such a pod may lock, its node says.
     given = ["--bounding-set", "+ipc_lock", "--inh-caps", "+ipc_lock", "--reuid", "10001", "--regid", "10001", "--clear-groups"]
     done = subprocess.run(["setpriv", *given, "cat", "/proc/self/status"], capture_output=True, text=True, check=True)
