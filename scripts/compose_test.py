@@ -1,7 +1,8 @@
 """Builds the images, brings the system up with Docker Compose, and runs tests/compose on it: `make compose-test`.
 
 Where no engine can be had it says loudly what was not tested and ends with 0, or with 1 where SPARRING_CONTAINERS=required;
-SPARRING_CONTAINERS=skip leaves the stage out as loudly. Everything it makes is its own: an engine if none answers, a Compose
+SPARRING_CONTAINERS=skip leaves the stage out as loudly. `--possible` tests nothing: its exit code tells whether an engine
+answers or can be installed and started here. Everything that the stage makes is its own: an engine if none answers, a Compose
 project, image tags, a folder. All of it is removed in the end, except images on an engine that was there before.
 """
 
@@ -17,25 +18,28 @@ from pathlib import Path
 from socket import create_server
 
 from containers.bases import base_images, vllm_stand_in
-from containers.commands import ROOT, NoContainers, must, must_quietly, say, told
-from containers.engine import engine
+from containers.commands import ROOT, CannotTest, NoContainers, must, must_quietly, say, told
+from containers.engine import engine, why_none
 from containers.lint import lint
-from containers.wheels import offered_wheels
+from containers.wheels import wheels_image
 
 VERSION = "test"
 COMPOSE = ("docker", "compose", "-f", "docker-compose.yml", "-f", "compose.build.yml")
-EVERY_FILE = (*COMPOSE, "-f", "compose.postgres.yml", "-f", "compose.workers.yml", "--profile", "cpu", "--profile", "gpu")
+ON_GPUS = (*COMPOSE, "-f", "compose.gpu.yml")
+EVERY_FILE = (*COMPOSE, "-f", "compose.postgres.yml", "-f", "compose.workers.yml")
 NOT_TESTED = """
 ################################################################################
 #  CONTAINERS WERE NOT TESTED: {reason}
 #  Not tested: that the images build and how large they are; docker compose up;
-#  a round in containers, also with containers killed; Postgres; the GPU profile.
+#  a round in containers, also with containers killed; Postgres; the file for GPUs.
 ################################################################################
 """
 
 
 def main() -> int:
     """The exit code of the stage."""
+    if sys.argv[1:] == ["--possible"]:
+        return _possible()
     wanted = os.environ.get("SPARRING_CONTAINERS", "auto")
     if wanted not in ("auto", "required", "skip"):
         print(f"compose-test: SPARRING_CONTAINERS must be auto, required or skip, but it is {wanted}.", file=sys.stderr)
@@ -49,12 +53,21 @@ def main() -> int:
     except NoContainers as error:
         print(NOT_TESTED.format(reason=error), flush=True)
         return 1 if wanted == "required" else 0
+    except CannotTest as error:
+        print(f"compose-test: {error}", file=sys.stderr)
+        return 1
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         how = f"exit code {error.returncode}" if isinstance(error, subprocess.CalledProcessError) else "no end"
         print(f"compose-test: failed: {' '.join(error.cmd)[:200]}: {how}", file=sys.stderr)
         return 1
     say(f"passed in {time.monotonic() - begun:.0f} s")
     return 0
+
+
+def _possible() -> int:
+    reason = why_none()
+    say("an engine answers or can be had here" if reason is None else f"no engine can be had: {reason}")
+    return int(reason is not None)
 
 
 def _stage(folder: Path) -> None:
@@ -65,12 +78,11 @@ def _stage(folder: Path) -> None:
             stack.enter_context(engine(folder))
         os.environ |= _project()
         with _timed("base images"):
-            os.environ |= base_images(folder)
-        os.environ |= stack.enter_context(offered_wheels())
+            os.environ |= base_images(folder) | wheels_image()
         with _timed("build"):
-            must_quietly([*COMPOSE, "--profile", "cpu", "build", "--progress", "plain"], 1500)
+            must_quietly([*COMPOSE, "build", "--progress", "plain"], 1500)
             os.environ["SPARRING_VLLM_IMAGE"] = vllm_stand_in(f"sparring/generator:{VERSION}-cpu")
-            must_quietly([*COMPOSE, "--profile", "gpu", "build", "--progress", "plain", "generator-gpu"], 600)
+            must_quietly([*ON_GPUS, "build", "--progress", "plain", "generator"], 600)
         stack.callback(_down)
         with _timed("tests"):
             must(
@@ -81,10 +93,12 @@ def _stage(folder: Path) -> None:
 
 
 def _project() -> dict[str, str]:
-    """What keeps this stage apart from whatever else the engine runs: a project, tags, ports and passwords of its own."""
+    """What keeps this stage apart from what else the engine runs, and from a `.env` here: project, tags, ports, passwords."""
     with create_server(("127.0.0.1", 0)) as first, create_server(("127.0.0.1", 0)) as second:
         ports = first.getsockname()[1], second.getsockname()[1]
     return {
+        "COMPOSE_DISABLE_ENV_FILE": "1",
+        "COMPOSE_FILE": "docker-compose.yml",
         "COMPOSE_PROJECT_NAME": "sparring-test",
         "DOCKER_BUILDKIT": "1",
         "SPARRING_VERSION": VERSION,

@@ -1,4 +1,4 @@
-"""Writes a CycloneDX bill of materials per image to `dist/sbom/`, from the image's lock and the base named in its Dockerfile.
+"""Writes a CycloneDX bill of materials per image to `dist/sbom/`, from the image's lock and the base that the Dockerfile names.
 
 What the base image holds is not listed; it stands there as one component, by its tag. A licence stands where the package is
 installed here in the locked version and names its licence.
@@ -53,13 +53,14 @@ def library(name: str, pinned: str) -> Any:
     return Component(name=name, version=pinned, licenses=licences, purl=purl, bom_ref=str(purl))
 
 
-def base_image(dockerfile: str, cuda: bool) -> Any:
-    """The image that a service's image is made from: for CUDA the last one that the Dockerfile names, else the first.
+def base_image(dockerfile: str, image: str) -> Any:
+    """The image that one of ours is made from: vLLM's for the generator on GPUs, else Python's.
 
     Example: `ARG VLLM_IMAGE=vllm/vllm-openai:v0.32.0` names vllm/vllm-openai.
     """
-    named: list[str] = re.findall(r"^ARG \w+_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
-    name, _, tag = named[-1 if cuda else 0].rpartition(":")
+    variable = "VLLM_IMAGE" if image == "generator-cuda" else "PYTHON_IMAGE"
+    named: dict[str, str] = dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", dockerfile, re.MULTILINE))
+    name, _, tag = named[variable].rpartition(":")
     namespace, _, short = name.rpartition("/")
     purl = PackageURL("docker", namespace or None, short, tag)
     return Component(name=name, version=tag, type=ComponentType.CONTAINER, purl=purl, bom_ref=str(purl))
@@ -72,7 +73,7 @@ def bill(image: str, lock: str, dockerfile: str, release: str, made: datetime) -
     whole = Component(name=f"sparring/{service}", version=tag, type=ComponentType.CONTAINER, bom_ref=f"sparring/{image}")
     parts = [library(name, pinned) for name, pinned in versions(lock).items()]
     bom = Bom(
-        components=[base_image(dockerfile, accelerator == "cuda"), *parts],
+        components=[base_image(dockerfile, image), *parts],
         serial_number=uuid5(NAMESPACE_URL, f"{whole.name}:{tag}\n{dockerfile}\n{lock}"),
         metadata=BomMetaData(component=whole, timestamp=made),
     )
@@ -85,10 +86,10 @@ def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist" / "sbom"
     folder.mkdir(parents=True, exist_ok=True)
     release: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     for path in sorted((ROOT / "requirements" / "images").glob("*.txt")):
-        dockerfile = ROOT / "services" / path.stem.partition("-")[0] / "Dockerfile"
         lock = path.read_text(encoding="utf-8")
-        text = bill(path.stem, lock, dockerfile.read_text(encoding="utf-8"), release, datetime.now(UTC))
+        text = bill(path.stem, lock, dockerfile, release, datetime.now(UTC))
         (folder / f"{path.stem}.json").write_text(text, encoding="utf-8")
         print(f"{folder / path.stem}.json: {len(versions(lock))} packages")
     return 0

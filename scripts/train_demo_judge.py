@@ -21,7 +21,7 @@ from demo_models.pairs import ANSWER_KINDS, JudgedPair, SampledPairs, draw_right
 from demo_models.sampling import sample
 from transformers import AutoTokenizer, LlamaForCausalLM
 
-from sparring_controller.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
+from sparring_controller.demo.small_world import AnswerKind, Split, Task, Verdict, parse, prompts, write
 
 SEED: Final = 0
 STAGE1: Final = (2200, 5e-4)

@@ -19,8 +19,8 @@ from demo_models.policy import END, chat_ids, new_policy, save_policy, train_tok
 from demo_models.sampling import right_by_task, sample, shares
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
-from sparring_controller.small_world import AnswerKind, Split, prompts, write
-from sparring_trainer.probe import write_probe_for
+from sparring_controller.demo.small_world import AnswerKind, Split, prompts, write
+from sparring_trainer.learning.probe import write_probe_for
 
 SEED: Final = 0
 BATCH: Final = 64

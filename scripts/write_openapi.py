@@ -15,16 +15,16 @@ CHECKED_IN = Path(__file__).resolve().parent.parent / "tests" / "contract" / "op
 def applications(folder: Path) -> dict[str, FastAPI]:
     """The four applications, with nothing loaded; of the generator only our own routes, vLLM documents its own."""
     os.environ |= {"SPARRING_RUNS_DIR": str(folder), "SPARRING_REDIS_URL": "redis://127.0.0.1:6379/0"}
-    from sparring_controller.api import create_app as controller
+    from sparring_controller.api.app import create_app as controller
     from sparring_controller.settings import read_settings
     from sparring_generator.policy import ServedPolicy
     from sparring_generator.routes import policy_routes
-    from sparring_judge.background import BackgroundJudge
-    from sparring_judge.engines import load_engine
-    from sparring_judge.service import create_app as judge
+    from sparring_judge.engines.by_name import load_engine
+    from sparring_judge.queue.background_judge import BackgroundJudge
+    from sparring_judge.service.app import create_app as judge
     from sparring_judge.settings import JudgeSettings
     from sparring_shared.settings import FolderSettings
-    from sparring_trainer.app import create_app as trainer
+    from sparring_trainer.service.app import create_app as trainer
     from sparring_trainer.settings import TrainerSettings
 
     judge_settings = JudgeSettings(engine="fake")

@@ -5,10 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.engines import load_engine
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import judge_tasks
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 
 
 def main(model: str, comparisons: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from sparring_judge.checkpoint import find_judge
-from sparring_judge.deberta import build_network, read_weights
-from sparring_judge.linear import Linear
-from sparring_judge.passes import Pass, cut, lay_out
+from sparring_judge.engines.pairrm.checkpoint import find_judge
+from sparring_judge.engines.pairrm.linear import Linear
+from sparring_judge.engines.pairrm.network import build_network, read_weights
+from sparring_judge.engines.pairrm.passes import Pass, cut, lay_out
+from sparring_judge.engines.pairrm.tokenizer import load_tokenizer
 from sparring_judge.settings import Precision
-from sparring_judge.task import games
-from sparring_judge.tokens import load_tokenizer
+from sparring_judge.tasks.task import games
 from sparring_shared.preference import scores
 
 from .answering import Scores, answer, read_items

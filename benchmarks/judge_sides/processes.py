@@ -12,7 +12,7 @@ from typing import Any
 
 SINGLE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {"TOKENIZERS_PARALLELISM": "false"}
 KEEP_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=8589934592:glibc.malloc.trim_threshold=17179869184"}
-"""For llm-blender what our network asks of the C library itself: to keep freed memory (`sparring_judge.memory`)."""
+"""For llm-blender what our network asks of the C library itself: to keep freed memory (see its `freed_memory`)."""
 
 
 class SideEnded(Exception):

@@ -1,4 +1,4 @@
-"""Running commands, and the one error of this stage that does not mean that something is broken."""
+"""Running commands, and the errors of this stage's own."""
 
 import os
 import subprocess
@@ -11,6 +11,10 @@ _SHOWN = 8000
 
 class NoContainers(Exception):
     """Why containers cannot be had on this machine, in one sentence."""
+
+
+class CannotTest(Exception):
+    """What about this machine must be changed before the stage can be played, in one sentence."""
 
 
 def say(message: str) -> None:

@@ -19,30 +19,50 @@ _PLUGINS_FROM = "trixie"
 _PLUGINS = ("docker-compose", "docker-buildx")
 
 
+def why_none() -> str | None:
+    """Why no engine can be had on this machine, in one sentence, told by probes alone; None where one answers or can be had."""
+    if _answers():
+        return None
+    if os.geteuid() != 0:
+        return "no Docker engine answers, and only root can install and start one."
+    if not _installed() and shutil.which("apt-get") is None:
+        return "no Docker engine is installed, and there is no apt-get to install one with."
+    if told(["unshare", "--mount", "--net", "true"], 20) is None:
+        return "no Docker engine answers, and this process may not make the namespaces that one needs."
+    return None
+
+
 @contextmanager
 def engine(folder: Path) -> Iterator[None]:
     """While this lasts, `docker compose` reaches an engine. Raises NoContainers where none can be had.
 
     An engine of our own keeps everything under `folder` and is ended by its process id.
     """
-    if told(["docker", "info", "--format", "{{.ServerVersion}}"], 20) is not None:
+    if _answers():
         say("using the Docker engine that answers here")
         _require_compose(folder)
         yield
         return
-    if os.geteuid() != 0:
-        raise NoContainers("no Docker engine answers, and only root can install and start one.")
+    reason = why_none()
+    if reason is not None:
+        raise NoContainers(reason)
     _install()
     _require_compose(folder)
     with _daemon(folder):
         yield
 
 
+def _answers() -> bool:
+    return told(["docker", "info", "--format", "{{.ServerVersion}}"], 20) is not None
+
+
+def _installed() -> bool:
+    return shutil.which("dockerd") is not None and shutil.which("mmdebstrap") is not None
+
+
 def _install() -> None:
-    if shutil.which("dockerd") and shutil.which("mmdebstrap"):
+    if _installed():
         return
-    if shutil.which("apt-get") is None:
-        raise NoContainers("no Docker engine is installed, and there is no apt-get to install one with.")
     say(f"installing {', '.join(_PACKAGES)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     without_containers(["apt-get", "update", "-qq"], 300, "apt-get update")

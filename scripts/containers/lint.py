@@ -16,7 +16,7 @@ def lint(folder: Path) -> None:
     bin_folder = folder / "lint" / "bin"
     must([sys.executable, "-m", "venv", str(folder / "lint")], 120)
     must([str(bin_folder / "pip"), "install", "--quiet", "--disable-pip-version-check", *_TOOLS], 300)
-    dockerfiles = sorted((ROOT / "services").glob("*/Dockerfile")) + sorted(ROOT.glob("scripts/containers/**/*.Dockerfile"))
+    dockerfiles = [ROOT / "Dockerfile", *sorted(ROOT.glob("scripts/containers/**/*.Dockerfile"))]
     must([str(bin_folder / "hadolint"), *(str(path.relative_to(ROOT)) for path in dockerfiles)], 60)
     tracked = (told(["git", "ls-files", "--cached", "--others", "--exclude-standard"]) or "").split("\n")
     files = [name for name in tracked if (ROOT / name).is_file()]

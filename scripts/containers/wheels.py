@@ -1,38 +1,38 @@
-"""A local folder of wheels, offered to builds by HTTP on the address that containers know this machine by."""
+"""Pip's own folder of wheels as an image, since an image is what every builder reaches, whatever its network is."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import sys
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
-from containers.commands import told
-from sparring_shared.http import port_is_free
+from containers.commands import ROOT, CannotTest, must, say, told
 
-_PORT = 38765  # the same each time if it is free: the address is part of what a builder's cache is keyed by
-_GATEWAY = "{{(index .IPAM.Config 0).Gateway}}"
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+_TAG = "sparring-stand-in/wheels"
+_RECIPE = ROOT / "scripts" / "containers" / "wheels.Dockerfile"
+# What pip was told by a variable goes before what its files say; what is empty says nothing.
+_NAMES = (":env:.find-links", "install.find-links", "global.find-links")
 
 
-@contextmanager
-def offered_wheels() -> Iterator[dict[str, str]]:
-    """Variables for compose.build.yml: where pip's own folder of wheels is reached, if it has one."""
-    folder = Path(os.environ.get("PIP_FIND_LINKS", ""))
-    gateway = (told(["docker", "network", "inspect", "bridge", "--format", _GATEWAY]) or "").strip()
-    if not os.environ.get("PIP_FIND_LINKS") or not folder.is_dir() or not gateway:
-        yield {}
-        return
-    port = _PORT if port_is_free(gateway, _PORT) else 0
-    with ThreadingHTTPServer((gateway, port), partial(_Quiet, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, name="wheels", daemon=True).start()
-        try:
-            yield {"SPARRING_BUILD_FIND_LINKS": f"http://{gateway}:{server.server_port}/"}
-        finally:
-            server.shutdown()
+def wheels_image() -> dict[str, str]:
+    """Variables for compose.build.yml: the image of pip's folder of wheels, if it has one. Raises CannotTest."""
+    folder = wheels_folder(told([sys.executable, "-m", "pip", "config", "list"]) or "")
+    if folder is None:
+        return {}
+    must(["docker", "build", "--quiet", "--tag", _TAG, "--file", str(_RECIPE), str(folder)], 600)
+    say(f"builders are given the wheels in {folder}")
+    return {"SPARRING_WHEELS_IMAGE": _TAG}
+
+
+def wheels_folder(settings: str) -> Path | None:
+    """The folder in which pip looks for wheels, from what `pip config list` prints; None if there is none.
+
+    Raises CannotTest if builders cannot be given what pip looks into: a page, several folders, or one that is not there.
+    """
+    found = {name: value.strip("'") for name, _, value in (line.partition("=") for line in settings.splitlines())}
+    place = next((found[name] for name in _NAMES if found.get(name)), None)
+    if place is None:
+        return None
+    folder = Path(place.removeprefix("file://"))
+    if not folder.is_dir():
+        raise CannotTest(
+            f"pip looks for wheels in {place}, which builders cannot be given; have PIP_FIND_LINKS name one folder."
+        )
+    return folder

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sparring_controller.small_world import AnswerKind, Task, Verdict
+from sparring_controller.demo.small_world import AnswerKind, Task, Verdict
 
 Shown = TypeVar("Shown", Verdict, Task)
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
-from sparring_controller.small_world.words import KINDS, NUMBERS
+from sparring_controller.demo.small_world.words import KINDS, NUMBERS
 
 from .pairs import ANSWER_KINDS, JudgedPair
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping
 
-from sparring_controller.small_world import AnswerKind, Question, Split, Task, parse, prompts
+from sparring_controller.demo.small_world import AnswerKind, Question, Split, Task, parse, prompts
 
 _POOL = 12_000
 

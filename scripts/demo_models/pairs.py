@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from math import exp
 from typing import Final
 
-from sparring_controller.small_world import AnswerKind, Question, Task, Verdict, check, parse, write
-from sparring_controller.small_world.checker import OPENERS
-from sparring_controller.small_world.questions import WORDINGS
-from sparring_controller.small_world.words import KINDS
+from sparring_controller.demo.small_world import AnswerKind, Question, Task, Verdict, check, parse, write
+from sparring_controller.demo.small_world.checker import OPENERS
+from sparring_controller.demo.small_world.questions import WORDINGS
+from sparring_controller.demo.small_world.words import KINDS
 
 from .material import QuestionPool, draw_kind
 from .sampling import Sample

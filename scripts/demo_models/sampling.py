@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from sparring_controller.small_world import Task, Verdict, check, parse
+from sparring_controller.demo.small_world import Task, Verdict, check, parse
 
 from .policy import chat_ids
 

@@ -1,7 +1,7 @@
 """The methods of a run config, one record each, and which policies their log-ratios are against.
 
 pi_t ("previous") is the policy of the round before, which gave the answers; the "reference" is another fixed policy. Log-probs
-are sums over answer tokens unless a record's `logprobs` says mean. The losses are in `sparring_trainer.losses`.
+are sums over answer tokens unless a record's `logprobs` says mean. The losses are in `sparring_trainer.learning.losses`.
 """
 
 from typing import Annotated, Literal, Self

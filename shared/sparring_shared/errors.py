@@ -29,6 +29,13 @@ class SparringError(Exception):
     retry_after: int | None = None
     """Seconds after which another try makes sense, if that is known."""
 
+    def __init_subclass__(cls, *, type: str | None = None, status: int | None = None) -> None:
+        """`type` is its name on the wire; without one it travels as its base does."""
+        cls.status = cls.status if status is None else status
+        if type is not None:
+            cls.type = type
+            _BY_TYPE[type] = cls
+
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
         # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry.
@@ -40,100 +47,55 @@ class SparringError(Exception):
         return {"error": {"type": self.type, "message": self.message, "detail": self.detail}}
 
 
-class InvalidInput(SparringError):
-    """What was sent does not fit (422)."""
-
-    status = 422
-    type = "invalid_input"
+_BY_TYPE: dict[str, type[SparringError]] = {}
 
 
-class CheckpointMismatch(InvalidInput):
-    """A checkpoint does not fit the running model (422)."""
-
-    type = "checkpoint_mismatch"
+class InvalidInput(SparringError, type="invalid_input", status=422):
+    """What was sent does not fit."""
 
 
-class NotFound(SparringError):
-    """No such thing here (404)."""
-
-    status = 404
-    type = "not_found"
+class CheckpointMismatch(InvalidInput, type="checkpoint_mismatch"):
+    """A checkpoint does not fit the running model."""
 
 
-class Conflict(SparringError):
-    """The same name already stands for something else, or the service is busy with another (409)."""
-
-    status = 409
-    type = "conflict"
+class NotFound(SparringError, type="not_found", status=404):
+    """No such thing here."""
 
 
-class PolicyMismatch(Conflict):
-    """Another policy is loaded than the one asked for (409)."""
-
-    type = "policy_mismatch"
+class Conflict(SparringError, type="conflict", status=409):
+    """The same name already stands for something else, or the service is busy with another."""
 
 
-class TooLarge(SparringError):
-    """The body exceeds the service's limit (413)."""
-
-    status = 413
-    type = "too_large"
+class PolicyMismatch(Conflict, type="policy_mismatch"):
+    """Another policy is loaded than the one asked for."""
 
 
-class Unauthorized(SparringError):
-    """The bearer token is missing or wrong (401)."""
-
-    status = 401
-    type = "unauthorized"
+class TooLarge(SparringError, type="too_large", status=413):
+    """The body exceeds the service's limit."""
 
 
-class Unavailable(SparringError):
-    """Not ready yet, or a service behind this one does not answer (503)."""
-
-    status = 503
-    type = "unavailable"
+class Unauthorized(SparringError, type="unauthorized", status=401):
+    """The bearer token is missing or wrong."""
 
 
-class Busy(Unavailable):
-    """More waits already than the service takes on (429); try again after `retry_after` seconds."""
+class Unavailable(SparringError, type="unavailable", status=503):
+    """Not ready yet, or a service behind this one does not answer."""
 
-    status = 429
-    type = "busy"
+
+class Busy(Unavailable, type="busy", status=429):
+    """More waits already than the service takes on; try again after `retry_after` seconds."""
 
     def __init__(self, message: str, detail: Any = None, *, retry_after: int = 1) -> None:
         super().__init__(message, detail)
         self.retry_after = retry_after
 
 
-class DeadlinePassed(SparringError):
-    """It took longer than the caller or the service allows; the rest of the work was dropped (408)."""
-
-    status = 408
-    type = "deadline_passed"
+class DeadlinePassed(SparringError, type="deadline_passed", status=408):
+    """It took longer than the caller or the service allows; the rest of the work was dropped."""
 
 
-class Broken(SparringError):
-    """The engine behind the service failed (500)."""
-
-    type = "broken"
-
-
-_BY_TYPE: dict[str, type[SparringError]] = {
-    error.type: error
-    for error in (
-        InvalidInput,
-        CheckpointMismatch,
-        NotFound,
-        Conflict,
-        PolicyMismatch,
-        TooLarge,
-        Unauthorized,
-        Unavailable,
-        Busy,
-        DeadlinePassed,
-        Broken,
-    )
-}
+class Broken(SparringError, type="broken"):
+    """The engine behind the service failed."""
 
 
 def error_of(error_type: str, message: str, detail: Any = None) -> SparringError:

@@ -122,10 +122,10 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def fail(message: str) -> int:
-    """Say what is wrong on standard error; returns 2, the exit code for wrong input."""
+def fail(message: str, exit_code: int = 2) -> int:
+    """Say what is wrong on standard error; returns the exit code, by default 2 for wrong input."""
     print(f"sparring: {message}", file=sys.stderr)
-    return 2
+    return exit_code
 
 
 def serve(app: FastAPI, name: str, host: str, port: int, *, drain_seconds: float = 10) -> int:

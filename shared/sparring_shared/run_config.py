@@ -114,12 +114,13 @@ class TrainingConfig(Record):
 class EvaluationConfig(Record):
     """Each round's policy against the previous one and the base, on up to `prompts` held-out prompts.
 
-    `checker` names an exact checker of answers that the judge never sees; `small-world` is the demo's.
+    `checker` names an exact checker of answers that the judge never sees, installed on the controller and its workers as an
+    entry point of the group `sparring.checkers`; `small-world` is the demo's.
     """
 
     prompts: Count = 256
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    checker: Literal["small-world"] | None = None
+    checker: str | None = None
 
 
 class RunConfig(Record):

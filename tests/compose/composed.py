@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("docker-compose.yml", "compose.build.yml")
+GPU = ("docker-compose.yml", "compose.gpu.yml")
+EVERY_FILE = ("docker-compose.yml", "compose.gpu.yml", "compose.build.yml", "compose.postgres.yml", "compose.workers.yml")
 
 
 def docker(*arguments: str, timeout: float = 120) -> str:
@@ -18,18 +19,16 @@ def docker(*arguments: str, timeout: float = 120) -> str:
     return ended.stdout
 
 
-def compose(*arguments: str, files: Sequence[str] = FILES, profile: str = "cpu", timeout: float = 120) -> str:
-    """Standard output of a compose command that must succeed."""
-    named = [word for name in files for word in ("-f", name)]
-    return docker("compose", *named, "--profile", profile, *arguments, timeout=timeout)
+def compose(*arguments: str, files: Sequence[str] = (), timeout: float = 120) -> str:
+    """Standard output of a compose command that must succeed; no file is named unless it is given here."""
+    return docker("compose", *_named(files), *arguments, timeout=timeout)
 
 
-def config(profile: str, files: Sequence[str] = FILES, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
+def config(files: Sequence[str] = (), variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The services that Compose makes of the files with these variables alone (and PATH), by name."""
-    named = [word for name in files for word in ("-f", name)]
     kept = {name: os.environ[name] for name in ("PATH", "DOCKER_CONFIG", "HOME") if name in os.environ}
     ended = subprocess.run(
-        ["docker", "compose", "--env-file", os.devnull, *named, "--profile", profile, "config", "--format", "json"],
+        ["docker", "compose", "--env-file", os.devnull, *_named(files), "config", "--format", "json"],
         cwd=ROOT,
         env={**kept, **(variables or {})},
         capture_output=True,
@@ -39,6 +38,10 @@ def config(profile: str, files: Sequence[str] = FILES, variables: Mapping[str, s
     )
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)["services"]
+
+
+def _named(files: Sequence[str]) -> list[str]:
+    return [word for name in files for word in ("-f", name)]
 
 
 def label(service: str) -> str:

@@ -25,5 +25,5 @@ def built() -> None:
 
 @pytest.fixture(scope="session")
 def stack(built: None) -> None:
-    """All services of the profile `cpu`, healthy. Who set up the stage takes them down."""
-    compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "600", timeout=660)
+    """The whole system, healthy, by the command of the README. Who set up the stage takes it down."""
+    compose("up", "--detach", "--wait", timeout=660)

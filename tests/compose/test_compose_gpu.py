@@ -1,11 +1,11 @@
-"""The GPU profile as far as a machine without one can tell: each service's own command line, in the images for the CPU."""
+"""The system on GPUs as far as a machine without one can tell: each service's own command line, in the images for the CPU."""
 
 import json
 import subprocess
 from typing import Any
 
 import pytest
-from composed import ROOT, config, docker, image
+from composed import GPU, ROOT, config, docker, image
 
 pytestmark = pytest.mark.usefixtures("built")
 
@@ -28,7 +28,7 @@ ACCELERATE_DRY_RUN = """
 import json
 from pathlib import Path
 from accelerate.commands.launch import launch_command_parser
-from sparring_trainer.processes import command
+from sparring_trainer.service.job_processes import command
 from sparring_trainer.settings import TrainerSettings
 line = command(Path("/sparring/runs/.trainer/job"), TrainerSettings())
 args = launch_command_parser().parse_args(line[line.index("accelerate.commands.launch") + 1 :])
@@ -37,7 +37,7 @@ print(json.dumps([args.multi_gpu, args.num_processes, args.module, args.training
 
 
 def _gpu_service(name: str) -> dict[str, Any]:
-    return config("gpu", variables={"SPARRING_VERSION": "test", **GIVEN})[f"{name}-gpu"]
+    return config(GPU, {"SPARRING_VERSION": "test", **GIVEN})[name]
 
 
 def _run(name: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +60,7 @@ def test_the_gpu_image_of_the_generator_builds_on_an_image_of_vllm() -> None:
     assert known.splitlines()[-1] == "1"
 
 
-def test_vllm_accepts_the_arguments_of_the_gpu_profile() -> None:
+def test_vllm_accepts_the_arguments_for_a_gpu() -> None:
     ended = _run("generator", "python3", "-c", VLLM_DRY_RUN)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout.splitlines()[-1]) == [0.4, True, "0.0.0.0", 8001, "models/demo-policy"]

@@ -47,9 +47,12 @@ def test_the_controller_has_nothing_that_it_does_not_run() -> None:
 @pytest.mark.parametrize(
     ("name", "modules"),
     [
-        ("controller:test", "sparring_controller.api, sparring_controller.base_model, psycopg, pyarrow.parquet, numpy.linalg"),
-        ("judge:test-cpu", "sparring_judge.pairrm, sparring_judge.service"),
-        ("trainer:test-cpu", "sparring_trainer.training, transformers.trainer, accelerate.commands.launch, scipy.optimize"),
+        (
+            "controller:test",
+            "sparring_controller.__main__, sparring_controller.api.app, psycopg, pyarrow.parquet, numpy.linalg",
+        ),
+        ("judge:test-cpu", "sparring_judge.engines.pairrm.engine, sparring_judge.service.app"),
+        ("trainer:test-cpu", "sparring_trainer.job.training, transformers.trainer, accelerate.commands.launch, scipy.optimize"),
     ],
 )
 def test_nothing_that_is_imported_was_pruned(name: str, modules: str) -> None:

@@ -1,4 +1,4 @@
-"""The system that `docker compose --profile cpu up` brings up: it judges, plays rounds, and outlives its containers."""
+"""The system that `docker compose up -d --wait` brings up: it judges, plays rounds, and outlives its containers."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from composed import FILES, compose, containers, docker, inspected
+from composed import compose, containers, docker, inspected
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -121,7 +121,7 @@ def test_no_log_tells_a_password() -> None:
 
 
 def test_with_postgres_and_more_workers() -> None:
-    files = (*FILES, "compose.postgres.yml", "compose.workers.yml")
+    files = ("docker-compose.yml", "compose.postgres.yml", "compose.workers.yml")
     compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", files=files, timeout=360)
     assert [len(containers(f"worker-{queues}")) for queues in ("rounds", "generate", "judge")] == [2, 4, 2]
     listed = httpx.get(f"{CONTROLLER}/v1/runs", timeout=60).raise_for_status().json()

@@ -6,9 +6,9 @@ from compat_answers import LONE_ANSWER_AGAINST
 from fastapi.testclient import TestClient
 from processes import ROOT, service
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engines import load_engine
-from sparring_judge.service import create_app
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.queue.background_judge import BackgroundJudge
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
 
 

@@ -7,7 +7,7 @@ import pytest
 from processes import ROOT, service
 from pydantic import SecretStr
 
-from sparring_controller.clients import JudgeClient, TrainerClient
+from sparring_controller.rounds.clients import JudgeClient, TrainerClient
 from sparring_shared.errors import InvalidInput, Unauthorized, Unavailable
 from sparring_shared.run_config import SppoConfig, TrainingConfig
 from sparring_shared.wire.judge import CompareItem, CompareResult, ItemError, RankItem, RankResult

@@ -37,9 +37,9 @@ def test_the_command_is_answered(judge_url: str, command: str) -> None:
 
 
 def test_every_route_has_its_command() -> None:
-    from sparring_judge.background import BackgroundJudge
-    from sparring_judge.engines import load_engine
-    from sparring_judge.service import create_app
+    from sparring_judge.engines.by_name import load_engine
+    from sparring_judge.queue.background_judge import BackgroundJudge
+    from sparring_judge.service.app import create_app
     from sparring_judge.settings import JudgeSettings
 
     settings = JudgeSettings(engine="fake")

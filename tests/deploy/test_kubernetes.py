@@ -22,13 +22,13 @@ from manifests import (
 )
 from pydantic import ValidationError
 
-from sparring_controller.local_services import WORKERS as LOCAL_WORKERS
-from sparring_controller.planner import QUEUES
+from sparring_controller.local.services import WORKERS as LOCAL_WORKERS
+from sparring_controller.rounds.planner import QUEUES
 from sparring_controller.settings import ControllerSettings
 from sparring_generator.settings import GeneratorSettings
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.settings import FolderSettings
-from sparring_trainer.processes import command
+from sparring_trainer.service.job_processes import command
 from sparring_trainer.settings import TrainerSettings
 
 WAYS = ("cpu", "gpu", "all")
@@ -124,12 +124,14 @@ def test_pods_can_write_to_their_volumes_alone_and_do_nothing_else(rendered: Ren
 
 
 def test_the_user_is_that_of_the_images() -> None:
-    dockerfiles = list((KUBERNETES.parents[1] / "services").glob("*/Dockerfile"))
-    assert len(dockerfiles) == len(SETTINGS)
-    for dockerfile in dockerfiles:
-        stages = dockerfile.read_text().split("\nFROM ")[1:]
-        users = [[line for line in stage.splitlines() if line.startswith("USER ")] for stage in stages]
-        assert {each[-1] for each in users if each} == {"USER 10001:10001"}, dockerfile
+    stages = (KUBERNETES.parents[1] / "Dockerfile").read_text().split("\nFROM ")[1:]
+    started = {
+        stage.split()[2]: [line for line in stage.splitlines() if line.startswith("USER ")]
+        for stage in stages
+        if "\nCMD " in stage
+    }
+    assert set(started) == {*SETTINGS, "generator-cuda"}
+    assert {users[-1] for users in started.values()} == {"USER 10001:10001"}
 
 
 @pytest.mark.parametrize("way", WAYS)

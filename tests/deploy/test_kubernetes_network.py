@@ -10,7 +10,7 @@ import pytest
 from manifests import Manifest, Rendered, container, labels, of_kind, programs
 from ports import free_port
 
-from sparring_controller.redis_server import redis_binary
+from sparring_controller.local.redis_server import redis_binary
 
 PORTS = {"controller": 8000, "generator": 8001, "judge": 8002, "trainer": 8003, "redis": 6379}
 

@@ -13,10 +13,10 @@ import pytest
 from command import ROOT, sparring
 from skips import Skip, because
 
-from sparring_controller.local_services import LocalServices
-from sparring_controller.small_world import Split, prompts
+from sparring_controller.demo.small_world import Split, prompts
+from sparring_controller.local.services import LocalServices
 from sparring_shared.artifacts import damaged_files, read_records, weights_digest
-from sparring_shared.places import RunPlaces
+from sparring_shared.paths import RunPaths
 from sparring_shared.preference import best_worst, pairwise_probs, scores, win_rates
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix
 
@@ -97,6 +97,13 @@ def kill(runs_dir: Path, *names: str) -> None:
         psutil.Process(states[name].pid).kill()
 
 
+def kill_engine(runs_dir: Path) -> None:
+    """kill -9 vLLM's engine core, a child of the generator, which then has to end and come back."""
+    generator = psutil.Process(LocalServices(runs_dir).processes.states()["generator"].pid)
+    (engine,) = (child for child in generator.children() if "VLLM::EngineCore" in " ".join(child.cmdline()))
+    engine.kill()
+
+
 @pytest.fixture(scope="module")
 def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run of two SPPO rounds during which each process is killed once."""
@@ -108,11 +115,12 @@ def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.Te
     run_id = made.json()["run_id"]
     assert controller.post(f"/v1/runs/{run_id}/rounds", json={"count": 2}).status_code == 202
     until(controller, run_id, stage_done(1, "generate"))
+    kill_engine(runs_dir)
     kill(runs_dir, "worker-judge", "judge", "redis")
     until(controller, run_id, stage_done(1, "train"))
-    kill(runs_dir, "worker-generate", "worker-rounds", "generator", "controller")
+    kill(runs_dir, "worker-generate", "worker-rounds", "controller")
     until(controller, run_id, stage_begun(2, "train"))
-    kill(runs_dir, "trainer")
+    kill(runs_dir, "trainer", "generator")
     return until(controller, run_id, lambda status: status["status"] == "done")
 
 
@@ -130,7 +138,7 @@ def test_both_rounds_are_reported(played: dict[str, Any]) -> None:
 
 
 def test_each_candidate_is_from_the_policy_of_its_round(played: dict[str, Any], runs_dir: Path) -> None:
-    places = RunPlaces(runs_dir, played["run_id"])
+    places = RunPaths(runs_dir, played["run_id"])
     digests = [
         weights_digest(ROOT / "models" / "demo-policy"),
         weights_digest(places.checkpoint(1)),
@@ -152,7 +160,7 @@ def test_each_candidate_is_from_the_policy_of_its_round(played: dict[str, Any], 
 
 
 def test_pairs_follow_from_the_judges_logits(played: dict[str, Any], runs_dir: Path) -> None:
-    places = RunPlaces(runs_dir, played["run_id"])
+    places = RunPaths(runs_dir, played["run_id"])
     for shard in (0, 1):
         sets = {item.prompt.prompt_id: item for item in read_records(places.shard(1, "candidates", shard), CandidateSet)}
         pairs = {item.prompt_id: item for item in read_records(places.shard(1, "pairs", shard), Pair)}

@@ -5,10 +5,10 @@ import torch
 from skips import Skip, because
 from transformers import DebertaV2Config, DebertaV2Model
 
-from sparring_judge.checkpoint import EncoderConfig
-from sparring_judge.deberta import build_network
-from sparring_judge.encoder import PairRmNetwork
-from sparring_judge.passes import Pass
+from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
+from sparring_judge.engines.pairrm.encoder import PairRmNetwork
+from sparring_judge.engines.pairrm.network import build_network
+from sparring_judge.engines.pairrm.passes import Pass
 from sparring_judge.settings import Precision
 from sparring_shared.errors import InvalidInput
 

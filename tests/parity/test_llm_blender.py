@@ -14,10 +14,11 @@ from blender_judge import write_blender_judge
 from golden_checkpoint import DEMO_JUDGE, ROOT
 from skips import Skip, because, skip
 
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.engines import load_engine
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import judge_tasks
 from sparring_judge.settings import EngineName, JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, SparringError
 
 pytestmark = pytest.mark.skipif(find_spec("llm_blender") is None, reason=because(Skip.OTHER_STAGE, "make judge-parity"))

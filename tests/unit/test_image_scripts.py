@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 import pytest
@@ -54,3 +54,13 @@ def test_a_file_is_copied_to_where_it_really_lies(tmp_path: Path) -> None:
     (tmp_path / "lib").symlink_to("usr/lib")
     import_module("bare_root").copy(tmp_path / "lib" / "a.so", tmp_path / "root")
     assert (tmp_path / "root" / real.relative_to("/") / "a.so").read_text() == "code"
+
+
+def test_entry_points_are_found_in_the_folder_that_they_were_written_to(tmp_path: Path) -> None:
+    project = {"name": "sparring", "version": "0.1.0", "entry-points": {"sparring.checkers": {"mine": "mine.checker:check"}}}
+    import_module("entry_points").write_entry_points(project, tmp_path)
+    (found,) = distributions(path=[str(tmp_path)])
+    assert (found.name, found.version) == ("sparring", "0.1.0")
+    assert [(point.group, point.name, point.value) for point in found.entry_points] == [
+        ("sparring.checkers", "mine", "mine.checker:check")
+    ]

@@ -135,7 +135,13 @@ def test_an_image_has_what_its_service_needs_in_the_versions_of_every_machine(lo
 def test_vllm_is_one_version_everywhere() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {Requirement(text).specifier for extra in ("generator", "generator-cpu") for text in extras[extra]}
-    dockerfile = ROOT / "services" / "generator" / "Dockerfile"
-    image = re.search(r"^ARG VLLM_IMAGE=vllm/vllm-openai:v(\S+)$", dockerfile.read_text(), re.MULTILINE)
+    image = re.search(r"^ARG VLLM_IMAGE=vllm/vllm-openai:v(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert image is not None
     assert {str(each) for each in named} == {f"=={image[1]}"}
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+def test_pytorch_is_the_same_in_all_images(accelerator: str) -> None:
+    locks = (ROOT / "requirements" / "images").glob(f"*-{accelerator}.txt")
+    of_torch = [re.findall(r"^(?:torch|triton|cuda-|nvidia-).*", lock.read_text(), re.MULTILINE) for lock in locks]
+    assert len({tuple(found) for found in of_torch if found}) == 1

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MADE = datetime(2026, 1, 2, tzinfo=UTC)
 DOCKERFILE = """ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG VLLM_IMAGE=vllm/vllm-openai:v0.32.0
+ARG WHEELS_IMAGE=scratch
 FROM ${PYTHON_IMAGE} AS build
 """
 
@@ -44,10 +45,11 @@ def test_a_bill_names_the_image_its_base_and_every_pin(sbom: Any) -> None:
     assert "licenses" not in bill["components"][1]
 
 
-def test_an_image_for_a_cpu_has_the_first_base(sbom: Any) -> None:
-    bill = checked(sbom.bill("controller", "", DOCKERFILE, "0.1.0", MADE))
-    assert [part["purl"] for part in bill["components"]] == ["pkg:docker/python@3.11-slim-bookworm"]
-    assert bill["metadata"]["component"]["version"] == "0.1.0"
+def test_every_other_image_stands_on_python(sbom: Any) -> None:
+    for image in ("controller", "generator-cpu", "judge-cuda"):
+        bill = checked(sbom.bill(image, "", DOCKERFILE, "0.1.0", MADE))
+        assert [part["purl"] for part in bill["components"]] == ["pkg:docker/python@3.11-slim-bookworm"]
+    assert bill["metadata"]["component"]["version"] == "0.1.0-cuda"
 
 
 def test_a_licence_stands_where_the_very_version_is_installed(sbom: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring_controller.small_world import (
+from sparring_controller.demo.small_world import (
     AnswerKind,
     Question,
     Split,
@@ -23,7 +23,7 @@ from sparring_controller.small_world import (
     splits,
     write,
 )
-from sparring_controller.small_world.questions import WORDINGS
+from sparring_controller.demo.small_world.questions import WORDINGS
 
 MODELS = Path(__file__).parents[2] / "models"
 

@@ -15,7 +15,7 @@ def main() -> int:
     try:
         settings = read_settings()
         # Heavy imports come once the settings are known to be good.
-        from sparring_controller.api import create_app
+        from sparring_controller.api.app import create_app
 
         app = create_app(settings)
     except InvalidInput as error:

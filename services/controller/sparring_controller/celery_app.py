@@ -20,10 +20,10 @@ except InvalidInput as error:
 # The heavy imports come after the settings are known to be good.
 from celery.signals import heartbeat_sent, setup_logging
 
-from sparring_controller.clients import Services
-from sparring_controller.doorbell import TASK, Doorbell, celery_for
+from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.doorbell import TASK, Doorbell, celery_for
+from sparring_controller.rounds.worker import Worker
 from sparring_controller.store.database import Database
-from sparring_controller.worker import Worker
 
 
 @setup_logging.connect

@@ -12,16 +12,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sparring_controller import foreground
-from sparring_controller.demo import DemoOptions, play_demo
-from sparring_controller.local_services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
-from sparring_controller.prompts import require_prompt_file
-from sparring_controller.report import over_optimisation, rich_table, round_reports
-from sparring_controller.runs_client import RunsClient, find_controller
-from sparring_controller.watching import watch as watch_run
+from sparring_controller.demo.play import DemoOptions, play_demo
+from sparring_controller.local import foreground
+from sparring_controller.local.services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
+from sparring_controller.rounds.prompts import require_prompt_file
+from sparring_controller.terminal.round_tables import over_optimisation, rich_table, round_reports
+from sparring_controller.terminal.runs_client import RunsClient, find_controller
+from sparring_controller.terminal.watching import watch as watch_run
 from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable
 from sparring_shared.http import fail
-from sparring_shared.places import RunPlaces
+from sparring_shared.paths import RunPaths
 from sparring_shared.run_config import read_run_config
 from sparring_shared.wire.controller import RunStatus
 
@@ -207,7 +207,7 @@ def _running_controller(runs_dir: Path) -> RunsClient:
 
 def _model_of(runs_dir: Path, run_id: str) -> str:
     """The base model of a run, by the config in its folder."""
-    places = RunPlaces(runs_dir, run_id)
+    places = RunPaths(runs_dir, run_id)
     if places.root.resolve().parent != runs_dir.resolve() or not places.config.is_file():
         raise NotFound(f"There is no run {run_id} in {runs_dir}; `sparring status` lists those there are.")
     return read_run_config(places.config).policy.model

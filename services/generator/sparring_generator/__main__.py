@@ -1,4 +1,7 @@
-"""`python -m sparring_generator`: wrong settings end in one sentence and exit code 2 before anything heavy is imported."""
+"""`python -m sparring_generator`: wrong settings end in one sentence and exit code 2 before anything heavy is imported.
+
+Exit code 0 is an end that was asked for (SIGTERM, Ctrl-C), `engine.ENGINE_DIED` one that vLLM's engine brought about.
+"""
 
 import os
 import sys
@@ -26,12 +29,11 @@ def main() -> int:
         base = read_base(folder, trust_remote_code=settings.trust_remote_code)
         from sparring_generator.engine import serve
 
-        serve(settings, base)
+        return serve(settings, base)
     except SparringError as error:
         return fail(error.message)
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

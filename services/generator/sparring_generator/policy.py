@@ -9,7 +9,7 @@ from sparring_generator.gate import Gate
 from sparring_generator.probing import Engine, Prober
 from sparring_shared.artifacts import MANIFEST, damaged_files, weights_digest
 from sparring_shared.errors import Conflict, InvalidInput, SparringError
-from sparring_shared.places import within
+from sparring_shared.paths import within
 from sparring_shared.probe import Probe, read_probe
 from sparring_shared.records import Record
 from sparring_shared.wire.generator import PolicyLoad, PolicyStatus

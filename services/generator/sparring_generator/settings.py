@@ -30,7 +30,7 @@ class GeneratorSettings(BaseSettings):
     a GPU; `probe_tolerance` is in nats, by default 1e-3 when serving float32 and 0.1 otherwise.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", env_ignore_empty=True)
 
     model: Annotated[str, Field(min_length=1)]
     host: str = "127.0.0.1"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engine import Engine
-from sparring_judge.engines import load_engine
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import Engine
+from sparring_judge.queue.background_judge import BackgroundJudge
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import SparringError
 from sparring_shared.http import fail, serve
@@ -34,7 +34,7 @@ def main() -> int:
         judge = BackgroundJudge(loader(settings), settings, on_failure=partial(signal.raise_signal, signal.SIGINT))
     except SparringError as error:
         return fail(error.message)
-    from sparring_judge.service import create_app
+    from sparring_judge.service.app import create_app
 
     app = create_app(settings, judge)
     code = serve(app, "judge", settings.host, settings.port, drain_seconds=settings.drain_seconds)

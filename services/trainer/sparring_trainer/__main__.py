@@ -19,11 +19,11 @@ def main() -> int:
     from sparring_shared.http import serve
 
     if settings.machine_rank > 0:
-        from sparring_trainer.joining import create_joining_app
+        from sparring_trainer.service.joining import create_joining_app
 
         app = create_joining_app(settings)
     else:
-        from sparring_trainer.app import create_app
+        from sparring_trainer.service.app import create_app
 
         app = create_app(settings, folders)
     return serve(app, "trainer", settings.host, settings.port)

@@ -22,7 +22,7 @@ class TrainerSettings(BaseSettings):
     machine is plain Python, more are `accelerate launch`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SPARRING_TRAINER_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SPARRING_TRAINER_", extra="ignore", env_ignore_empty=True)
 
     host: str = "127.0.0.1"
     port: Port = 8003

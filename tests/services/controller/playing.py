@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from sparring_controller.controller import Controller
-from sparring_controller.records import StageRow
+from sparring_controller.api.controller import Controller
+from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import runs
+from sparring_controller.store.records import StageRow
 from sparring_controller.store.replies import Request
-from sparring_controller.worker import Worker
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RunStatus
 

@@ -12,7 +12,7 @@ import pytest
 from below import Below
 from fastapi.testclient import TestClient
 
-from sparring_controller.api import create_app
+from sparring_controller.api.app import create_app
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import runs
 from sparring_controller.store.database import Database

@@ -11,7 +11,7 @@ import pytest
 import redis
 from fastapi.testclient import TestClient
 
-from sparring_controller.api import create_app
+from sparring_controller.api.app import create_app
 from sparring_controller.settings import ControllerSettings
 
 

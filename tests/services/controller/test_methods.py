@@ -6,11 +6,11 @@ from typing import Any
 from below import Below
 from playing import play, start
 
-from sparring_controller.controller import Controller
+from sparring_controller.api.controller import Controller
+from sparring_controller.rounds.worker import Worker
 from sparring_controller.store.replies import Request
-from sparring_controller.worker import Worker
 from sparring_shared.artifacts import read_records
-from sparring_shared.places import RunPlaces
+from sparring_shared.paths import RunPaths
 from sparring_shared.records import CandidateSet, Pair, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig
 
@@ -28,7 +28,7 @@ def test_a_tournament_asks_the_judge_only_for_its_games(
     config["sampling"]["k"] = 8
     run_id = start(controller, config | {"algorithm": {"name": "inpo"}, "selection": {"name": "knockout"}}, 1)
     play(worker, controller, run_id, until="generate")
-    places = RunPlaces(controller.settings.runs_dir, run_id)
+    places = RunPaths(controller.settings.runs_dir, run_id)
     odd_one = read_records(places.shard(1, "prompts", 0), Prompt)[0].messages[0].content
     below.unjudgeable = {odd_one}
     report = play(worker, controller, run_id).rounds[1].report or {}
@@ -74,7 +74,7 @@ def test_every_method_gets_the_policies_that_it_is_against(
 def test_all_answers_are_trained_on(controller: Controller, worker: Worker, below: Below, config: dict[str, Any]) -> None:
     run_id = start(controller, config | {"selection": {"name": "all"}}, 1)
     play(worker, controller, run_id)
-    places = RunPlaces(controller.settings.runs_dir, run_id)
+    places = RunPaths(controller.settings.runs_dir, run_id)
     pairs = [pair for shard in range(3) for pair in read_records(places.shard(1, "pairs", shard), Pair)]
     by_prompt: dict[str, list[int]] = {}
     for pair in pairs:

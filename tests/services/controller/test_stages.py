@@ -10,12 +10,12 @@ import pytest
 from below import Below
 from playing import ONCE, hurry, play, rows, start
 
-from sparring_controller.clients import GeneratorClient, Services
-from sparring_controller.controller import Controller
+from sparring_controller.api.controller import Controller
+from sparring_controller.rounds.clients import GeneratorClient, Services
+from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import runs, stages
-from sparring_controller.worker import Worker
 from sparring_shared.artifacts import read_records
-from sparring_shared.places import RunPlaces
+from sparring_shared.paths import RunPaths
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig, read_run_config
 from sparring_shared.wire.trainer import CheckpointRef, JobStatus
@@ -27,7 +27,7 @@ def test_two_rounds_leave_every_file_and_a_report(
     run_id = start(controller, config, 2)
     status = play(worker, controller, run_id)
     assert (status.status, status.completed_rounds) == ("done", 2)
-    places = RunPlaces(controller.settings.runs_dir, run_id)
+    places = RunPaths(controller.settings.runs_dir, run_id)
     assert read_run_config(places.config) == RunConfig.model_validate(config)
 
     played: list[str] = []
@@ -68,7 +68,7 @@ def test_two_rounds_leave_every_file_and_a_report(
     assert all((row.state, row.token >= 1, row.error) == ("done", True, None) for row in rows(controller, run_id))
 
 
-def _answers(places: RunPlaces, number: int) -> list[Answer]:
+def _answers(places: RunPaths, number: int) -> list[Answer]:
     return read_records(places.evaluation(number) / "answers.parquet", Answer)
 
 
@@ -88,7 +88,7 @@ def test_a_policy_that_another_run_replaced_is_loaded_again(
     status = play(worker, controller, run_id)
     assert status.status == "idle"
     assert below.loads.count(0) >= 2
-    places = RunPlaces(controller.settings.runs_dir, run_id)
+    places = RunPaths(controller.settings.runs_dir, run_id)
     digests = {row.policy.digest for row in read_records(places.shard(1, "candidates", 0), CandidateSet)}
     with controller.database.reading() as connection:
         assert digests == {runs.get(connection, run_id).base.digest}
@@ -110,7 +110,7 @@ def test_prompts_that_cannot_be_used_are_counted_by_reason(
 ) -> None:
     run_id = start(controller, config, 1)
     play(worker, controller, run_id, until="generate")
-    places = RunPlaces(controller.settings.runs_dir, run_id)
+    places = RunPaths(controller.settings.runs_dir, run_id)
     first = [prompt.messages[0].content for prompt in read_records(places.shard(1, "prompts", 0), Prompt)]
     below.too_long, below.unjudgeable = {first[0]}, set(first[1:3])
     report = play(worker, controller, run_id).rounds[1].report or {}
@@ -247,7 +247,7 @@ def test_a_fenced_worker_never_replaces_the_files_of_its_successor(
     run_id = start(controller, config, 1)
     play(worker, controller, run_id, until="generate")
     row = next(row for row in rows(controller, run_id) if row.stage == "generate")
-    path = RunPlaces(controller.settings.runs_dir, run_id).shard(1, "candidates", 0)
+    path = RunPaths(controller.settings.runs_dir, run_id).shard(1, "candidates", 0)
     written: list[bytes] = []
 
     class Overtaken(GeneratorClient):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ class Checkpoints(NamedTuple):
 class Server(NamedTuple):
     http: httpx.Client
     port: int
+    process: subprocess.Popen[bytes]
+    log: Path
 
 
 def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -49,8 +51,13 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 
 @contextmanager
 def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
+<<<<<<< HEAD
+    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id, with code 0."""
+    port = _free_port()
+=======
     """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
     port = free_port()
+>>>>>>> checks
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),
         "SPARRING_GENERATOR_PORT": str(port),
@@ -64,11 +71,11 @@ def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
         try:
             _wait_until_ready(http, process, log)
-            yield Server(http, port)
+            yield Server(http, port, process, log)
+            if process.poll() is None:
+                process.terminate()
+                assert process.wait(30) == 0, log.read_text()[-4000:]
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # vLLM's engine, in the same group, outlives a killed server
-                process.wait()
+            process.wait()

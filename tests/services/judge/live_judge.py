@@ -10,12 +10,13 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engine import Computed, Engine, Unit
-from sparring_judge.engines import load_engine
-from sparring_judge.fake import FakeComputer
-from sparring_judge.service import create_app
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import Computed, Engine
+from sparring_judge.engines.stand_in import FakeComputer
+from sparring_judge.queue.background_judge import BackgroundJudge
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
+from sparring_judge.tasks.units import Unit
 
 
 class HeldComputer(FakeComputer):

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import DebertaV2Config, DebertaV2Model
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engines import load_engine
-from sparring_judge.service import create_app
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.queue.background_judge import BackgroundJudge
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
 
 WORDS = ["zinc", "is", "a", "metal", "what", "gold", "the", "answer", "yes", "no"]

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 from skips import Skip, because
 
-from sparring_judge.engines import load_engine
+from sparring_judge.engines.by_name import load_engine
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import Unavailable
 

@@ -10,13 +10,14 @@ from scripted_endpoint import completion, endpoint
 from small_judge import wait_until_ready
 from small_lm import write_llama_judge, write_llama_reward
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.conversation import prompt_text
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.engines import load_engine
-from sparring_judge.service import create_app
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import judge_tasks
+from sparring_judge.queue.background_judge import BackgroundJudge
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.prompt_text import prompt_text
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.records import Message
 from sparring_shared.wire.judge import JudgeInfo, RankResponse, RankResult
 

@@ -10,11 +10,12 @@ import pytest
 from scripted_endpoint import completion, endpoint, refusal
 from small_lm import write_llama_judge, write_llama_reward
 
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.engines import load_engine
-from sparring_judge.ensemble import read_members
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import judge_tasks
+from sparring_judge.engines.ensemble import read_members
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 from sparring_shared.preference import Floats
 

@@ -14,9 +14,9 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import APIOperation
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engines import load_engine
-from sparring_judge.service import create_app
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.queue.background_judge import BackgroundJudge
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
 
 FEW = settings(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from judge_golden import LAYOUTS, Golden
 
-from sparring_judge.engine import Computer, Judgement, judge_tasks
-from sparring_judge.pairrm import PairRmReader, load_pairrm
+from sparring_judge.engines.engine import Computer, judge_tasks
+from sparring_judge.engines.pairrm.engine import PairRmReader, load_pairrm
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.preference import Floats, scores
 
 TOLERANCE = 1e-4

@@ -11,11 +11,12 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from small_judge import TAGS, small_tokenizer
 
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.pairrm import load_pairrm
+from sparring_judge.engines.engine import judge_tasks
+from sparring_judge.engines.pairrm.engine import load_pairrm
+from sparring_judge.engines.pairrm.tokenizer import load_tokenizer
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
-from sparring_judge.tokens import load_tokenizer
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, NotFound
 from sparring_shared.records import JudgeRef
 

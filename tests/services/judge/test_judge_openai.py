@@ -11,12 +11,13 @@ from ports import free_port
 from prometheus_client import REGISTRY
 from scripted_endpoint import Reply, completion, endpoint, refusal
 
-from sparring_judge.chat_endpoint import refused_options
-from sparring_judge.engine import Judgement, Unit, Value, judge_tasks
-from sparring_judge.engines import load_engine
-from sparring_judge.question import DEFAULT_TEMPLATE, fill
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.chat_endpoint.endpoint import refused_options
+from sparring_judge.engines.chat_endpoint.question import DEFAULT_TEMPLATE, fill
+from sparring_judge.engines.engine import judge_tasks
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement, Unit, Value
 from sparring_shared.errors import Broken, InvalidInput, SparringError, Unavailable
 
 PAIR = Task("2 + 2?", ("4", "5"), games(2))

@@ -10,11 +10,12 @@ from small_lm import SPECIAL, byte_tokenizer, write_gemma_judge, write_llama_jud
 from tokenizers import normalizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sparring_judge.chat_tokenizer import Encoded
-from sparring_judge.engine import Engine, Judgement, Unit, judge_tasks
-from sparring_judge.engines import load_engine
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import Engine, judge_tasks
+from sparring_judge.engines.language_models.chat_tokenizer import Encoded
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement, Unit
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, SparringError
 from sparring_shared.preference import Floats
 from sparring_shared.records import Message

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from judge_golden import Golden
 from small_judge import loaded_client, wait_until_ready
 
-from sparring_judge.background import BackgroundJudge
-from sparring_judge.engine import Engine
-from sparring_judge.engines import load_engine
-from sparring_judge.service import create_app
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.engine import Engine
+from sparring_judge.queue.background_judge import BackgroundJudge
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.artifacts import weights_digest
 

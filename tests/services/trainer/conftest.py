@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from trainer_world import Service, World, make_world
 
-from sparring_trainer.app import create_app
+from sparring_trainer.service.app import create_app
 
 
 @pytest.fixture(scope="module")

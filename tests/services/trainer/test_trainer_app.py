@@ -89,7 +89,7 @@ def test_a_bad_setting_and_a_port_in_use_end_the_start_with_one_sentence(tmp_pat
     assert f"port {port} on 127.0.0.1 is in use" in busy.stderr
 
 
-@pytest.mark.parametrize("module", ["sparring_trainer", "sparring_trainer.app"])
+@pytest.mark.parametrize("module", ["sparring_trainer", "sparring_trainer.service.app"])
 def test_the_service_itself_never_loads_torch(module: str) -> None:
     script = f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0

@@ -13,8 +13,8 @@ from ports import free_port
 from trainer_world import Service, World
 
 from sparring_shared.wire.trainer import JobRequest, JobStatus
-from sparring_trainer.job_folder import JobFolder
-from sparring_trainer.joining import create_joining_app
+from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.service.joining import create_joining_app
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from trainer_world import World
 from transformers import AutoModelForCausalLM
 
 from sparring_shared.probe import max_difference, read_probe
-from sparring_trainer.probe import main
+from sparring_trainer.learning.probe import main
 
 
 def test_the_command_adds_what_the_model_says_of_its_own_chat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

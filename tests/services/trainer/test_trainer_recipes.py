@@ -20,9 +20,9 @@ from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Pair
 from sparring_shared.run_config import RunConfig, read_run_config
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
-from sparring_trainer.checks import check_data
-from sparring_trainer.job_folder import JobFolder
-from sparring_trainer.training import train
+from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.job.training import train
+from sparring_trainer.service.request_checks import check_data
 
 RECIPES = {path.stem: read_run_config(path) for path in sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))}
 TINY = {"batch_size": 6, "micro_batch_tokens": 240, "max_length": 64, "max_prompt_length": 32, "learning_rate": 1e-3}

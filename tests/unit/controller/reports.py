@@ -1,7 +1,7 @@
 """Literal round reports for the tests of what is made of them."""
 
-from sparring_controller.stages.round_report import CheckerReport, RoundReport
-from sparring_controller.statistics import Estimate
+from sparring_controller.rounds.estimates import Estimate
+from sparring_controller.rounds.stages.round_report import CheckerReport, RoundReport
 
 
 def report(number: int, win: float, previous: float | None, right: float | None) -> RoundReport:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sparring_controller.records import RunRow, RunSnapshot, StageRow
+from sparring_controller.store.records import RunRow, RunSnapshot, StageRow
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.trainer import CheckpointRef
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reports import BASE, FIRST, report
 
-from sparring_controller.chart import draw_chart
+from sparring_controller.demo.chart import draw_chart
 
 
 def test_a_png_is_drawn(tmp_path: Path) -> None:

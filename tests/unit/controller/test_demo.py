@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from reports import BASE, FIRST
 
-from sparring_controller.demo import DemoOptions, demo_config, prompts_file, write_prompts
-from sparring_controller.demo_report import DemoReport, DemoRun, Example, ExampleAnswer, example_of, markdown, write_report
-from sparring_controller.prompts import load_prompts
+from sparring_controller.demo.play import DemoOptions, demo_config, prompts_file, write_prompts
+from sparring_controller.demo.report import DemoReport, DemoRun, Example, ExampleAnswer, example_of, markdown, write_report
+from sparring_controller.rounds.prompts import load_prompts
 from sparring_shared.artifacts import write_records
-from sparring_shared.places import RunPlaces
+from sparring_shared.paths import RunPaths
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, PolicyRef, PreferenceMatrix, Prompt
 from sparring_shared.run_config import read_run_config
 from sparring_shared.wire.controller import RunStatus
@@ -49,7 +49,7 @@ def test_the_prompts_suffice_for_three_disjoint_rounds(tmp_path: Path) -> None:
 
 
 def test_the_example_is_the_prompt_with_the_most_different_answers(tmp_path: Path) -> None:
-    places, policy = RunPlaces(tmp_path, "demo-1"), PolicyRef(version=0, digest="sha256:0")
+    places, policy = RunPaths(tmp_path, "demo-1"), PolicyRef(version=0, digest="sha256:0")
     answers = {"a": ("same", "same"), "b": ("worse", "better"), "c": ("x", "y")}
     judge = JudgeRef(name="judge", revision="1")
     probs = ((0.5, 0.2), (0.8, 0.5))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sparring_controller import local_services
-from sparring_controller.local_services import Awaited, Endpoints, LocalServices, require_model
-from sparring_controller.programs import Program
+from sparring_controller.local import services as local_services
+from sparring_controller.local.programs import Program
+from sparring_controller.local.services import Awaited, Endpoints, LocalServices, require_model
 from sparring_shared.errors import Broken, InvalidInput
 
 # Says that it is loading, then that it is ready, in the shapes of a service.

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from rows import RESULTS, file, snapshot, stage
 
-from sparring_controller.planner import CreateStage, FailRun, overdue, plan
-from sparring_controller.records import RunSnapshot, StageRow
+from sparring_controller.rounds.planner import CreateStage, FailRun, overdue, plan
+from sparring_controller.store.records import RunSnapshot, StageRow
 
 
 def wanted(run: RunSnapshot) -> list[tuple[int, str, int]]:

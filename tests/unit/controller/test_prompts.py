@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from skips import Skip
 
-from sparring_controller.prompts import is_heldout, load_prompts, prompt_of
+from sparring_controller.rounds.prompts import is_heldout, load_prompts, prompt_of
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Prompt
 from sparring_shared.run_config import PromptsConfig

@@ -9,8 +9,8 @@ import pytest
 import redis
 from ports import free_port
 
-from sparring_controller import redis_server
-from sparring_controller.redis_server import redis_binary, redis_program, require_redis
+from sparring_controller.local import redis_server
+from sparring_controller.local.redis_server import redis_binary, redis_program, require_redis
 from sparring_shared.errors import InvalidInput
 
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from sparring_controller.draws import round_prompts, seed_of, shards
-from sparring_controller.selection import NoPair, choose, pairs_of
-from sparring_controller.statistics import Estimate, estimate, win
+from sparring_controller.rounds.draws import round_prompts, seed_of, shards
+from sparring_controller.rounds.estimates import Estimate, estimate, win
+from sparring_controller.rounds.selection import NoPair, choose, pairs_of
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, PolicyRef, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig, SelectionConfig

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rows import run
 
-from sparring_controller.lease import Fenced, Lease
-from sparring_controller.records import StageRow
+from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.database import Connection, Database
+from sparring_controller.store.records import StageRow
 from sparring_controller.store.replies import Request
 from sparring_shared.errors import Conflict, InvalidInput, NotFound
 from sparring_shared.wire.controller import RoundsAccepted

@@ -6,7 +6,7 @@ from pathlib import Path
 from reports import BASE, FIRST
 from rich.console import Console
 
-from sparring_controller import watching
+from sparring_controller.terminal import watching
 from sparring_shared.run_config import read_run_config
 from sparring_shared.wire.controller import RoundStatus, RunState, RunStatus, StageStatus
 

@@ -1,7 +1,7 @@
 import pytest
 
-from sparring_judge.batches import length_batches, padding
-from sparring_judge.dialogue import latest_that_fit, plain_turns, without_system
+from sparring_judge.engines.models.length_batches import length_batches, padding
+from sparring_judge.tasks.dialogue import latest_that_fit, plain_turns, without_system
 from sparring_shared.records import Message
 
 SYSTEM, USER, ANSWER = (

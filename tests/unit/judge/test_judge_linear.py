@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sparring_judge.linear import Linear, product
+from sparring_judge.engines.pairrm.linear import Linear, product
 
 
 def linear(weight: list[list[float]], bias: list[float]) -> Linear:

@@ -1,5 +1,4 @@
-from sparring_judge.engine import Limits, Reading
-from sparring_judge.passes import (
+from sparring_judge.engines.pairrm.passes import (
     Pass,
     SpecialIds,
     TokenisedTask,
@@ -9,6 +8,7 @@ from sparring_judge.passes import (
     lay_out,
     padded_length,
 )
+from sparring_judge.tasks.units import Limits, Reading
 
 SPECIAL = SpecialIds(cls=1, sep=2, source=91, candidate1=92, candidate2=93)
 

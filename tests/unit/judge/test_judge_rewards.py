@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sparring_judge.compat.rewards import Answer, read_rewards, rewarder, rivals
-from sparring_judge.engine import Judgement, Reading
+from sparring_judge.service.compat.rewards import Answer, read_rewards, rewarder, rivals
+from sparring_judge.tasks.units import Judgement, Reading
 from sparring_shared.errors import Broken, InvalidInput, SparringError
 from sparring_shared.records import Message
 from sparring_shared.wire.judge import RankItem

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from sparring_judge.engine import Computed, Description, Judgement, Plan, Reading, Unit
-from sparring_judge.scheduler import Scheduler
+from sparring_judge.engines.engine import Computed, Description
+from sparring_judge.queue.scheduler import Scheduler
+from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit
 from sparring_shared.errors import Broken, Busy, InvalidInput
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sparring_judge.compat.rewards import Answer
-from sparring_judge.compat.texts import answer_after, split_text, without_end_tokens
+from sparring_judge.service.compat.rewards import Answer
+from sparring_judge.service.compat.texts import answer_after, split_text, without_end_tokens
 from sparring_shared.errors import InvalidInput
 
 

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from sparring_judge.question import fill
-from sparring_judge.verdicts import BOUND, SURE, Place, contrast, letter, logit
+from sparring_judge.engines.chat_endpoint.question import fill
+from sparring_judge.engines.chat_endpoint.verdicts import BOUND, SURE, Place, contrast, letter, logit
 
 
 @pytest.mark.parametrize(

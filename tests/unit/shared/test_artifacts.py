@@ -14,7 +14,7 @@ from sparring_shared.artifacts import (
     write_records,
 )
 from sparring_shared.errors import InvalidInput
-from sparring_shared.places import RunPlaces, within
+from sparring_shared.paths import RunPaths, within
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, Pair, PolicyRef, PreferenceMatrix, Prompt
 
 POLICY = PolicyRef(version=1, digest="sha256:ab")
@@ -121,4 +121,4 @@ def test_paths_stay_inside(tmp_path: Path) -> None:
 
 
 def test_places() -> None:
-    assert str(RunPlaces(Path("runs"), "demo").shard(2, "pairs", 7)) == "runs/demo/rounds/2/pairs/00007.parquet"
+    assert str(RunPaths(Path("runs"), "demo").shard(2, "pairs", 7)) == "runs/demo/rounds/2/pairs/00007.parquet"

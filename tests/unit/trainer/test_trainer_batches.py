@@ -3,8 +3,8 @@ from itertools import chain
 import numpy as np
 import torch
 
-from sparring_trainer.batches import Anchors, Steps, micro_batches, plan_steps, share
-from sparring_trainer.examples import Example
+from sparring_trainer.learning.batches import Anchors, Steps, micro_batches, plan_steps, share
+from sparring_trainer.learning.examples import Example
 
 
 def example(prompt: int, chosen: int, rejected: int) -> Example:

@@ -2,7 +2,7 @@ import pytest
 
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair, PolicyRef
-from sparring_trainer.examples import Example, sampler_gap, to_example, truncate
+from sparring_trainer.learning.examples import Example, sampler_gap, to_example, truncate
 
 LIMITS = {"max_length": 10, "max_prompt_length": 4}
 

@@ -15,7 +15,7 @@ from sparring_trainer.games.equilibrium import duality_gap, nash, regularised_na
 from sparring_trainer.games.findings import half_distance, long_run, rate_bound, turns
 from sparring_trainer.games.matrices import GAMES, Game, check_game
 from sparring_trainer.games.tabular import Pairs
-from sparring_trainer.losses import mixture
+from sparring_trainer.learning.losses import mixture
 
 CYCLIC = [game for name, game in GAMES.items() if name != "bradley-terry"]
 CONTROL = GAMES["bradley-terry"]

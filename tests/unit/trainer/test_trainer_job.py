@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
-from sparring_trainer import job
-from sparring_trainer.job_folder import JobFolder, ProcessRef
+from sparring_trainer.job import __main__ as job
+from sparring_trainer.job.folder import JobFolder, ProcessRef
 
 
 @pytest.fixture

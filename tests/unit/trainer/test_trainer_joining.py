@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sparring_shared.wire.trainer import JobState, JobStatus
-from sparring_trainer import processes
-from sparring_trainer.job_folder import JobFolder, ProcessRef
-from sparring_trainer.joining import Joiner
+from sparring_trainer.job.folder import JobFolder, ProcessRef
+from sparring_trainer.service import job_processes as processes
+from sparring_trainer.service.joining import Joiner
 from sparring_trainer.settings import TrainerSettings
 
 Parts = list[subprocess.Popen[bytes]]

@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from sparring_shared.errors import InvalidInput
-from sparring_trainer import logprobs
-from sparring_trainer.logprobs import answer_logprobs, bind_scoring
+from sparring_trainer.learning import logprobs
+from sparring_trainer.learning.logprobs import answer_logprobs, bind_scoring
 
 SIZE: dict[str, Any] = {
     "vocab_size": 37,

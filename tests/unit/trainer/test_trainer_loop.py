@@ -9,12 +9,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
 from sparring_shared.wire.trainer import JobStatus
-from sparring_trainer.batches import Anchors, Steps, plan_steps
-from sparring_trainer.examples import Example
-from sparring_trainer.job_folder import JobFolder
-from sparring_trainer.logprobs import bind_scoring
-from sparring_trainer.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
-from sparring_trainer.progress import Progress
+from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.job.progress import Progress
+from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
+from sparring_trainer.learning.examples import Example
+from sparring_trainer.learning.logprobs import bind_scoring
+from sparring_trainer.learning.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
 
 CONFIG = TrainingConfig(precision="fp32", batch_size=7, micro_batch_tokens=1, learning_rate=1e-3)
 
@@ -45,7 +45,7 @@ def trainer(folder: Path, model: LlamaForCausalLM, steps: Steps, algorithm: Sppo
     progress = Progress(job, len(steps), writes=True)
     progress.begin(0)
     arguments = training_arguments(folder / "checkpoints", CONFIG, seed=0, save_steps=100)
-    return StepTrainer(model, arguments, steps, algorithm=algorithm, schedule_steps=len(steps), progress=progress)
+    return StepTrainer(model, arguments, steps, algorithm=algorithm, schedule_steps=len(steps), on_step=progress.step)
 
 
 def gradients(folder: Path, budget: int, algorithm: SppoConfig | InpoConfig, checkpointing: bool = False) -> list[Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparring_trainer.losses import inpo_loss, inpo_margin, sppo_loss, sppo_pair_loss
+from sparring_trainer.learning.losses import inpo_loss, inpo_margin, sppo_loss, sppo_pair_loss
 
 
 def of(*values: float) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparring_trainer.losses import (
+from sparring_trainer.learning.losses import (
     dpo_loss,
     forward_kl,
     gpo_loss,

@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.wire.trainer import CheckpointRef
-from sparring_trainer.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size
+from sparring_trainer.learning.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size
 
 
 @pytest.fixture

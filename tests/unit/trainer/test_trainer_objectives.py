@@ -14,8 +14,8 @@ from sparring_shared.algorithms import (
     RebelConfig,
     SppoConfig,
 )
-from sparring_trainer.batches import MicroBatch
-from sparring_trainer.objectives import PAIR_METRICS, measure
+from sparring_trainer.learning.batches import MicroBatch
+from sparring_trainer.learning.objectives import PAIR_METRICS, measure
 
 # One pair: log pi is -10 and -14, log pi_t -12 and -13, log pi_ref -11 and -12.5; 3 and 5 answer tokens.
 BATCH = MicroBatch(

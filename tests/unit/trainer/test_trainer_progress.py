@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 from sparring_shared.wire.trainer import CheckpointRef, JobStatus
-from sparring_trainer.job_folder import JobFolder
-from sparring_trainer.progress import Progress, summarise
+from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.job.progress import Progress, summarise
 
 
 def folder(path: Path) -> JobFolder:

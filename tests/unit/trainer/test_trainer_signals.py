@@ -3,7 +3,7 @@ import pytest
 from sparring_shared.algorithms import DpoConfig, GpoConfig, SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair, PolicyRef
-from sparring_trainer.signals import answer_signals, similarity
+from sparring_trainer.learning.signals import answer_signals, similarity
 
 PAIR = Pair(
     prompt_id="p",

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from sparring_controller.records import RunRow, RunSnapshot
 from sparring_controller.store import stages
+from sparring_controller.store.records import RunRow, RunSnapshot
 from sparring_controller.store.tables import runs
 from sparring_shared.errors import NotFound
 

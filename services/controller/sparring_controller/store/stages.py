@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from sparring_controller.records import StageRow
+from sparring_controller.store.records import StageRow
 from sparring_controller.store.tables import runs, stages
 from sparring_shared.wire.controller import StageName
 

@@ -1,4 +1,4 @@
-"""A tabular softmax policy, trained on a game by gradient descent with the very losses of `sparring_trainer.losses`.
+"""A tabular softmax policy, trained on a game by gradient descent with the very losses of `sparring_trainer.learning.losses`.
 
 log pi is a tensor [n], float64. A training set is either all pairs with their probability (in expectation), or what was drawn.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring_trainer import losses
+from sparring_trainer.learning import losses
 
 Objective = Callable[[Tensor], Tensor]
 """From log pi [n] to the mean loss over a training set."""

@@ -1,0 +1,202 @@
+"""What can be asked of the controller: make a run, have rounds played, pause, resume, cancel, look."""
+
+import logging
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+import tomli_w
+
+from sparring_controller.api.base_model import base_checkpoint
+from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
+from sparring_controller.rounds.checkers import find_checker
+from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.draws import round_prompts
+from sparring_controller.rounds.progress import advance
+from sparring_controller.rounds.prompts import is_file_source, load_prompts
+from sparring_controller.rounds.stages.train import job_id
+from sparring_controller.settings import ControllerSettings
+from sparring_controller.store import replies, runs, stages
+from sparring_controller.store.database import Connection, Database, DatabaseTrouble
+from sparring_controller.store.records import RunRow, RunSnapshot
+from sparring_controller.store.replies import Request
+from sparring_shared.artifacts import replacing
+from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringError
+from sparring_shared.paths import RunPaths, within
+from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.trainer import CheckpointRef
+
+log = logging.getLogger(__name__)
+
+_CANCELLED = "The run was cancelled."
+
+
+@dataclass(frozen=True)
+class Controller:
+    """The runs of one database. All that changes something takes a `Request`, so that it can be asked for twice."""
+
+    settings: ControllerSettings
+    database: Database
+    doorbell: Doorbell
+    services: Services
+
+    def create(self, request: Request, config: RunConfig) -> RunStatus:
+        """A new run, idle. Raises InvalidInput when its model or its prompts do not do."""
+        with self.database.reading() as connection:
+            known = replies.find(connection, request, RunStatus)
+        if known is not None:
+            return known
+        row = RunRow(
+            run_id=f"{config.name}-{token_hex(3)}",
+            name=config.name,
+            created_at=time.time(),
+            config=config,
+            base=self._checked_base(config),
+        )
+        folder = _write_config(RunPaths(self.settings.runs_dir, row.run_id), config)
+
+        def effect(connection: Connection) -> RunStatus:
+            runs.add(connection, row)
+            return run_status(RunSnapshot(run=row))
+
+        created = replies.once(self.database, request, RunStatus, effect)
+        if created.run_id != row.run_id:
+            # The same request was answered in the meantime.
+            shutil.rmtree(folder)
+        return created
+
+    def play(self, request: Request, run_id: str, count: int) -> RoundsAccepted:
+        """Have the next `count` rounds played; a run that had failed goes on where it stopped. Raises Conflict if cancelled."""
+
+        def effect(connection: Connection) -> RoundsAccepted:
+            run = _revived(connection, run_id)
+            completed = completed_rounds(runs.snapshot(connection, run_id))
+            # The round that failed is the next one: it is played again, not one more.
+            last = max(run.requested_rounds, completed + count) if run.control == "failed" else run.requested_rounds + count
+            runs.change(connection, run_id, requested_rounds=last)
+            first = min(run.requested_rounds + 1, last) if run.control != "failed" else completed + 1
+            state = run_state(runs.snapshot(connection, run_id))
+            return RoundsAccepted(run_id=run_id, round=first, last_round=last, status=state)
+
+        answer = replies.once(self.database, request, RoundsAccepted, effect)
+        advance(self.database, self.doorbell, run_id)
+        return answer
+
+    def pause(self, request: Request, run_id: str) -> RunStatus:
+        """Begin no further stage; what runs is finished. Raises Conflict for a run that has ended."""
+
+        def effect(connection: Connection) -> RunStatus:
+            run = runs.get(connection, run_id, lock=True)
+            if run.control not in ("active", "paused"):
+                raise Conflict(f"The run {run_id} has {run.control}; there is nothing to pause.")
+            runs.change(connection, run_id, control="paused")
+            return run_status(runs.snapshot(connection, run_id))
+
+        return replies.once(self.database, request, RunStatus, effect)
+
+    def resume(self, request: Request, run_id: str) -> RunStatus:
+        """Go on after a pause or a failure, with fresh attempts and nothing lost. Raises Conflict for a cancelled run."""
+
+        def effect(connection: Connection) -> RunStatus:
+            _revived(connection, run_id)
+            return run_status(runs.snapshot(connection, run_id))
+
+        answer = replies.once(self.database, request, RunStatus, effect)
+        advance(self.database, self.doorbell, run_id)
+        return answer
+
+    def cancel(self, request: Request, run_id: str) -> RunStatus:
+        """End the run for good: workers are fenced off and its training job is ended. What is finished stays."""
+        with self.database.reading() as connection:
+            training = [
+                row
+                for row in runs.snapshot(connection, run_id).stages
+                if row.stage == "train" and row.state in ("running", "waiting")
+            ]
+
+        def effect(connection: Connection) -> RunStatus:
+            stages.cancel(connection, run_id, _CANCELLED)
+            runs.change(connection, run_id, control="cancelled", error=_CANCELLED)
+            return run_status(runs.snapshot(connection, run_id))
+
+        answer = replies.once(self.database, request, RunStatus, effect)
+        for row in training:
+            try:
+                self.services.trainer.cancel(job_id(row))
+            except SparringError as error:
+                log.warning("the training job of %s may go on: %s", run_id, error.message)
+        return answer
+
+    def run(self, run_id: str) -> RunStatus:
+        """One run with its rounds. Raises NotFound."""
+        return run_status(self._snapshot(run_id))
+
+    def every_run(self) -> RunList:
+        """All runs, newest first, without their rounds."""
+        with self.database.reading() as connection:
+            found = [runs.snapshot(connection, row.run_id) for row in runs.every(connection)]
+        return RunList(runs=tuple(run_status(snapshot, with_rounds=False) for snapshot in found))
+
+    def round(self, run_id: str, number: int) -> RoundStatus:
+        """One round. Raises NotFound for one that nobody asked for."""
+        snapshot = self._snapshot(run_id)
+        if not 0 <= number <= snapshot.run.requested_rounds:
+            raise NotFound(f"The run {run_id} has no round {number}; {snapshot.run.requested_rounds} were asked for.")
+        return round_status(snapshot, number)
+
+    def missing(self) -> str | None:
+        """What keeps the controller from being ready, in one sentence."""
+        try:
+            self.database.ping()
+            self.doorbell.ping()
+        except DatabaseTrouble as error:
+            return f"The database does not answer ({type(error).__name__})."
+        except SparringError as error:
+            return error.message
+        return None
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.services.close()
+        self.doorbell.close()
+        self.database.close()
+
+    def _snapshot(self, run_id: str) -> RunSnapshot:
+        with self.database.reading() as connection:
+            return runs.snapshot(connection, run_id)
+
+    def _checked_base(self, config: RunConfig) -> CheckpointRef:
+        if config.evaluation.checker is not None:
+            find_checker(config.evaluation.checker)
+        self._check_source(config.prompts.source)
+        round_prompts(load_prompts(config.prompts).training, config.seed, 1, config.prompts.per_round)
+        return base_checkpoint(config.policy, self.settings.checkpoint_roots)
+
+    def _check_source(self, source: str) -> None:
+        try:
+            if is_file_source(source):
+                within(source, self.settings.prompt_file_roots)
+        except InvalidInput as error:
+            message = f"prompts.source: {error.message} Set SPARRING_PROMPT_ROOTS to allow another folder."
+            raise InvalidInput(message) from None
+
+
+def _revived(connection: Connection, run_id: str) -> RunRow:
+    """Make a run active again; returns it as it was before."""
+    run = runs.get(connection, run_id, lock=True)
+    if run.control == "cancelled":
+        raise Conflict(f"The run {run_id} was cancelled; start a new run.")
+    if run.control != "active":
+        stages.revive(connection, run_id)
+        runs.change(connection, run_id, control="active", error=None)
+    return run
+
+
+def _write_config(places: RunPaths, config: RunConfig) -> Path:
+    with replacing(places.config) as temporary:
+        temporary.write_text(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    return places.root

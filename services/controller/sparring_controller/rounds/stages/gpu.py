@@ -1,0 +1,22 @@
+"""One GPU for generator and trainer, in turns: the generator sleeps while a job trains, and the next sampling wakes it."""
+
+from sparring_controller.rounds.stages.work import Later, Work
+
+_LOOK_SECONDS = 10.0
+
+
+def give_to_trainer(work: Work) -> None:
+    """Before a job starts: have the generator give its GPU memory back, where both use the same GPU.
+
+    Raises Conflict where the generator cannot sleep, as without a GPU.
+    """
+    if work.settings.gpu_shared:
+        work.services.generator.sleep()
+
+
+def wait_for_trainer(work: Work) -> Later | None:
+    """Before sampling: what to do instead while a job, of whichever run, has the GPU."""
+    job = work.services.trainer.running() if work.settings.gpu_shared else None
+    return (
+        None if job is None else Later(_LOOK_SECONDS, error=f"The training job {job} has the GPU; sampling waits for its end.")
+    )

@@ -1,0 +1,120 @@
+"""The report of a round: what is known of a policy once it has been evaluated."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from sparring_controller.rounds.checkers import RIGHT, find_checker
+from sparring_controller.rounds.estimates import Estimate, estimate, win
+from sparring_controller.rounds.planner import dropped as dropped_in_round
+from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult
+from sparring_controller.rounds.stages.work import Work
+from sparring_controller.store.records import StageRow
+from sparring_shared.algorithms import against
+from sparring_shared.errors import InvalidInput
+from sparring_shared.records import Answer, Record
+from sparring_shared.wire.controller import StageName
+
+
+class CheckerReport(Record):
+    """The exact checker's share of right answers with a 95% interval, and how many answers got each verdict."""
+
+    right: float
+    low: float
+    high: float
+    verdicts: dict[str, int]
+
+
+class RoundReport(Record):
+    """`rounds/<t>/evaluation/report.json`, and `report` of `GET /v1/runs/{id}/rounds/{t}`.
+
+    `prompts` held-out prompts were answered. Win rates count a win as 1 and a draw as 0.5; `mean_p_vs_base` is the mean
+    judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job.
+    `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
+    only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
+    against. What training tells is None, or empty, for round 0.
+    """
+
+    round: int
+    version: int
+    prompts: int
+    win_rate_vs_base: Estimate
+    win_rate_vs_previous: Estimate | None
+    mean_p_vs_base: float
+    checker: CheckerReport | None
+    mean_answer_tokens: float
+    chosen_logratio: float | None
+    rejected_logratio: float | None
+    training: dict[str, float]
+    pairs: int
+    dropped: dict[str, int]
+    truncated_share: float
+    judge_truncated_share: float | None
+    seconds: dict[str, float]
+    against: dict[str, str] = Field(default_factory=dict)
+
+
+def round_report(
+    work: Work,
+    answers: list[Answer],
+    probs_vs_base: Sequence[float],
+    probs_vs_previous: Sequence[float] | None,
+    dropped: Counter[str],
+) -> RoundReport:
+    """Put together what the evaluation found and what the round's stages left. Raises InvalidInput if nothing was compared."""
+    number = work.row.round
+    if not probs_vs_base or (probs_vs_previous is not None and not probs_vs_previous):
+        listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(dropped.items())) or "no answers"
+        raise InvalidInput(f"No held-out answer of version {number} could be compared ({listed}); check the held-out prompts.")
+    training = work.result(TrainResult, number, "train").metrics if number else {}
+    return RoundReport(
+        round=number,
+        version=number,
+        prompts=len(answers),
+        win_rate_vs_base=estimate([win(p) for p in probs_vs_base]),
+        win_rate_vs_previous=estimate([win(p) for p in probs_vs_previous]) if probs_vs_previous else None,
+        mean_p_vs_base=estimate(probs_vs_base).value,
+        checker=checked(work.config.evaluation.checker, answers) if work.config.evaluation.checker else None,
+        mean_answer_tokens=sum(len(answer.candidate.token_ids) for answer in answers) / len(answers),
+        chosen_logratio=training.get("final_chosen_logratio"),
+        rejected_logratio=training.get("final_rejected_logratio"),
+        training=training,
+        pairs=sum(SelectResult.model_validate(row.result).file.rows for row in _done(work, "select")),
+        dropped=dropped_in_round(work.snapshot, number) | dict(dropped),
+        truncated_share=sum(answer.candidate.finish_reason == "length" for answer in answers) / len(answers),
+        judge_truncated_share=_judge_truncated(work),
+        seconds=_seconds(work),
+        against=against(work.config.algorithm, number) if number else {},
+    )
+
+
+def checked(name: str, answers: list[Answer]) -> CheckerReport:
+    """Check every answer exactly. Raises InvalidInput for a checker that is not installed or does not know a prompt."""
+    check = find_checker(name)
+    try:
+        verdicts = [check(answer.prompt.messages[-1].content, answer.candidate.text) for answer in answers]
+    except ValueError as error:
+        raise InvalidInput(f"evaluation.checker {name} cannot read a prompt: {error}; leave the checker out.") from None
+    right = estimate([float(verdict == RIGHT) for verdict in verdicts])
+    counts = Counter(str(verdict) for verdict in verdicts)
+    return CheckerReport(right=right.value, low=right.low, high=right.high, verdicts=dict(sorted(counts.items())))
+
+
+def _done(work: Work, stage: StageName) -> list[StageRow]:
+    return [row for row in work.snapshot.of_round(work.row.round) if row.stage == stage and row.state == "done"]
+
+
+def _judge_truncated(work: Work) -> float | None:
+    results = [JudgeResult.model_validate(row.result) for row in _done(work, "judge")]
+    candidates = sum(result.candidates for result in results)
+    return sum(result.truncated for result in results) / candidates if candidates else None
+
+
+def _seconds(work: Work) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for row in work.snapshot.of_round(work.row.round):
+        total[row.stage] = total.get(row.stage, 0.0) + (row.seconds or 0.0)
+    total["evaluate"] = time.time() - (work.row.started_at or time.time())
+    return {stage: round(seconds, 3) for stage, seconds in total.items()}

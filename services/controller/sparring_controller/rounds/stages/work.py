@@ -1,0 +1,104 @@
+"""What a stage gets to work with, and what it hands back."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.stage_results import FileRef, TrainResult
+from sparring_controller.settings import ControllerSettings
+from sparring_controller.store.records import RunSnapshot, StageRow
+from sparring_shared.artifacts import write_json, write_records
+from sparring_shared.paths import RunPaths
+from sparring_shared.records import Record
+from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.trainer import CheckpointRef
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The stage's work is finished; `result` is committed with its files."""
+
+    result: Record
+
+
+@dataclass(frozen=True)
+class Later:
+    """The work goes on elsewhere, or waits for its turn; look again in `seconds`, with this `progress` at hand."""
+
+    seconds: float
+    progress: dict[str, Any] | None = None
+    error: str | None = None
+
+
+@dataclass
+class Work:
+    """One claimed stage. `check()` raises Fenced when the claim is lost.
+
+    Files are staged under names that carry the claim's token and appear under their own names by `publish()`, which the
+    worker calls in the very transaction that commits: a worker that lost its claim never replaces what its successor wrote.
+    """
+
+    snapshot: RunSnapshot
+    row: StageRow
+    settings: ControllerSettings
+    services: Services
+    check: Callable[[], None]
+    _staged: dict[Path, Path] = field(default_factory=dict)
+
+    @property
+    def config(self) -> RunConfig:
+        """The run's config."""
+        return self.snapshot.run.config
+
+    @property
+    def places(self) -> RunPaths:
+        """The run's files."""
+        return RunPaths(self.settings.runs_dir, self.row.run_id)
+
+    def policy(self, version: int) -> CheckpointRef:
+        """The checkpoint of a policy version; 0 is the base."""
+        return self.snapshot.run.base if version == 0 else self.result(TrainResult, version, "train").checkpoint
+
+    def result(self, kind: type[R], round_number: int, stage: Any, shard: int = 0) -> R:
+        """The result of a stage that this one builds on."""
+        row = self.snapshot.done(round_number, stage, shard)
+        assert row is not None, f"{stage} of round {round_number} is not done; the planner must not have created this stage"
+        return kind.model_validate(row.result)
+
+    def write(self, path: Path, kind: type[R], records: Iterable[R]) -> FileRef:
+        """Stage a Parquet shard."""
+        rows = write_records(self._stage(path), kind, records)
+        with self._staged[path].open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return FileRef(path=str(path.relative_to(self.places.root)), sha256=digest, rows=rows)
+
+    def write_json(self, path: Path, value: Any) -> None:
+        """Stage a JSON file."""
+        write_json(self._stage(path), value)
+
+    def publish(self) -> None:
+        """Give the staged files their names, for good."""
+        for path, staged in self._staged.items():
+            staged.replace(path)
+        for folder in {path.parent for path in self._staged}:
+            descriptor = os.open(folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Remove what was staged and not published, by this claim or by an earlier one that was lost."""
+        for path in self._staged:
+            for leftover in path.parent.glob(f".{path.name}.*"):
+                with contextlib.suppress(FileNotFoundError):
+                    leftover.unlink()
+
+    def _stage(self, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return self._staged.setdefault(path, path.with_name(f".{path.name}.{self.row.token}"))

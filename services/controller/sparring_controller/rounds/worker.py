@@ -1,0 +1,130 @@
+"""Does one stage: claim, work under a lease, commit or say why not, and plan what comes next."""
+
+import logging
+import os
+import socket
+import time
+from typing import Any
+
+from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.lease import Fenced, Lease
+from sparring_controller.rounds.progress import advance
+from sparring_controller.rounds.stages import STAGES, Done, Later, Work
+from sparring_controller.settings import ControllerSettings
+from sparring_controller.store import runs, stages
+from sparring_controller.store.database import Database
+from sparring_controller.store.records import StageRow
+from sparring_shared.errors import InvalidInput, SparringError, Unavailable
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+RETRY_SECONDS = 5.0
+SILENT_SECONDS = 3.0
+
+
+class Worker:
+    """Runs stages for one process. A message that comes twice, late or for another's stage is done with at once."""
+
+    def __init__(self, settings: ControllerSettings, database: Database, doorbell: Doorbell, services: Services) -> None:
+        self.settings = settings
+        self.database = database
+        self.doorbell = doorbell
+        self.services = services
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+
+    def run_stage(self, key: str) -> None:
+        """Do the stage if nobody else does, and move its run on."""
+        with self.database.writing() as connection:
+            row = stages.claim(connection, key, self.owner, time.time(), self.settings.lease_seconds)
+            known = row or stages.get(connection, key)
+        if known is None:
+            log.warning("there is no stage %s here; the message is from another database", key)
+            return
+        if row is not None:
+            level = logging.DEBUG if row.progress else logging.INFO
+            log.log(level, "%s of run %s, round %d, shard %d begins (token %d)", *_names(row), row.token)
+            with self.database.reading() as connection:
+                snapshot = runs.snapshot(connection, row.run_id)
+            with Lease(self.database, row, self.settings.lease_seconds) as lease:
+                self._work(Work(snapshot, row, self.settings, self.services, lease.check))
+        advance(self.database, self.doorbell, known.run_id)
+
+    def _work(self, work: Work) -> None:
+        row = work.row
+        try:
+            outcome = STAGES[row.stage](work)
+            if isinstance(outcome, Done):
+                self._commit(work, outcome)
+            else:
+                self._look_again(row, outcome)
+        except Fenced as fenced:
+            log.warning("fenced off, nothing is committed: %s", fenced)
+        except Unavailable as error:
+            self._postpone(row, error.message)
+        except InvalidInput as error:
+            self._fail(row, error.message)
+        except SparringError as error:
+            self._retry(row, error.message)
+        except Exception as error:  # the worker is the supervisor of stages: it records what ends one
+            log.exception("%s of run %s, round %d, shard %d", *_names(row))
+            self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.")
+        finally:
+            work.discard()
+
+    def _commit(self, work: Work, done: Done) -> None:
+        row = work.row
+        with self.database.writing() as connection:
+            if stages.held(connection, row.key, row.token):
+                # Under the lock: files appear only for the claim that commits them.
+                work.publish()
+                stages.commit(connection, row.key, row.token, time.time(), done.result.model_dump(mode="json"))
+                log.info("%s of run %s, round %d, shard %d is done (token %d)", *_names(row), row.token)
+                return
+        raise Fenced(f"{row.stage} of run {row.run_id}, round {row.round}, token {row.token}")
+
+    def _look_again(self, row: StageRow, later: Later) -> None:
+        due = time.time() + later.seconds
+        with self.database.writing() as connection:
+            waits = stages.look_again(connection, row.key, row.token, due, later.progress, later.error)
+        self._ring_later(row, waits, later.seconds)
+
+    def _postpone(self, row: StageRow, error: str) -> None:
+        now = time.time()
+        if row.waiting_since is not None and now - row.waiting_since > self.settings.patience_seconds:
+            self._fail(row, f"{error} It was waited for {now - row.waiting_since:.0f} s.")
+            return
+        log.warning("%s of run %s, round %d, shard %d waits: %s", *_names(row), error)
+        with self.database.writing() as connection:
+            waits = stages.postpone(connection, row.key, row.token, now, now + SILENT_SECONDS, error)
+        self._ring_later(row, waits, SILENT_SECONDS)
+
+    def _retry(self, row: StageRow, error: str) -> None:
+        attempt = row.attempt + 1
+        if attempt >= MAX_ATTEMPTS:
+            self._fail(row, error)
+            return
+        log.warning("%s of run %s, round %d, shard %d, attempt %d: %s", *_names(row), attempt, error)
+        seconds = RETRY_SECONDS * attempt
+        with self.database.writing() as connection:
+            waits = stages.retry(connection, row.key, row.token, attempt, time.time() + seconds, error)
+        self._ring_later(row, waits, seconds)
+
+    def _fail(self, row: StageRow, error: str) -> None:
+        log.error("%s of run %s, round %d, shard %d failed: %s", *_names(row), error)
+        with self.database.writing() as connection:
+            stages.fail(connection, row.key, row.token, error)
+
+    def _ring_later(self, row: StageRow, waits: bool, seconds: float) -> None:
+        if not waits:
+            log.warning("fenced off while it worked: %s of run %s, round %d, shard %d", *_names(row))
+            return
+        try:
+            self.doorbell.ring(row.key, row.stage, seconds + 0.05)
+        except Unavailable as error:
+            log.warning("%s The reconciler will ring again.", error)
+
+
+def _names(row: StageRow) -> tuple[Any, ...]:
+    return row.stage, row.run_id, row.round, row.shard

@@ -1,0 +1,77 @@
+"""The openai engine: any chat endpoint that speaks OpenAI's protocol is asked which of two answers is better.
+
+Its tokenizer is not known here: four characters count as a token, for limits and for what is told of lengths.
+"""
+
+import hashlib
+from functools import partial
+
+from sparring_judge.engines.chat_endpoint.question import fill, read_template
+from sparring_judge.engines.engine import Engine
+from sparring_judge.settings import JudgeSettings
+from sparring_judge.tasks.dialogue import valid_text
+from sparring_judge.tasks.task import Task
+from sparring_judge.tasks.units import Limits, Plan, Reading, Unit, unit_key
+from sparring_shared.records import JudgeRef
+
+_CHARACTERS = 4
+_LIMITS = Limits(source_max_tokens=16_384, candidate_max_tokens=8_192)
+
+
+class OpenAiReader:
+    """One unit, the text of a question, for each ordered pair of distinct answers."""
+
+    name = "openai"
+
+    def __init__(self, ref: JudgeRef, limits: Limits, template: str) -> None:
+        self.ref = ref
+        self.limits = limits
+        self._template = template
+
+    def plan(self, task: Task) -> Plan:
+        """See `Reader`. Raises InvalidInput for a text that is not valid Unicode."""
+        tokens = [_tokens(valid_text(text)) for text in (task.prompt, *task.candidates)]
+        room = self.limits.source_max_tokens
+        each = self.limits.candidate_max_tokens + max(0, room - tokens[0]) // 2
+        prompt, answers = _cut(task.prompt, room), [_cut(text, each) for text in task.candidates]
+        questions = {(i, j): fill(self._template, {"prompt": prompt, "a": answers[i], "b": answers[j]}) for i, j in task.games}
+        distinct = {text: at for at, text in enumerate(dict.fromkeys(questions.values()))}
+        return Plan(
+            units=tuple(Unit(unit_key(self.ref, text), _tokens(text), text) for text in distinct),
+            games={game: ((1.0, distinct[text]),) for game, text in questions.items()},
+            reading=Reading(tokens[0], tokens[0] > room, tuple(tokens[1:]), tuple(count > each for count in tokens[1:])),
+        )
+
+
+def load_openai(settings: JudgeSettings) -> Engine:
+    """The engine that the settings name; the endpoint is not asked yet. Raises InvalidInput for a template that is none.
+
+    An endpoint does not tell which weights it has, so the revision is that of the settings, else a digest of the template.
+    """
+    from sparring_judge.engines.chat_endpoint.endpoint import Endpoint, EndpointComputer
+
+    template = read_template(settings.template)
+    revision = settings.revision or "template:" + hashlib.sha256(template.encode()).hexdigest()[:12]
+    limits = Limits(
+        settings.source_max_tokens or _LIMITS.source_max_tokens, settings.candidate_max_tokens or _LIMITS.candidate_max_tokens
+    )
+    endpoint = Endpoint(
+        url=settings.url,
+        model=settings.model,
+        api_key=settings.api_key,
+        concurrency=settings.concurrency,
+        retries=settings.retries,
+        seconds=settings.answer_seconds,
+        max_tokens=settings.answer_tokens,
+    )
+    return Engine(
+        OpenAiReader(JudgeRef(name=settings.model, revision=revision), limits, template), partial(EndpointComputer, endpoint)
+    )
+
+
+def _tokens(text: str) -> int:
+    return -(-len(text) // _CHARACTERS)
+
+
+def _cut(text: str, tokens: int) -> str:
+    return text[: tokens * _CHARACTERS]

@@ -1,0 +1,179 @@
+"""The queue between requests and engines: fair, bounded, each unit computed once, nothing computed that nobody waits for.
+
+Requests share the engine evenly, token by token (self-clocked fair queueing, Golestani 1994): what a request wants is due after
+the work that it amounts to, counted from what is being computed when it comes, so a small one is not stuck behind many large
+ones. A slot takes what is due, up to what it likes to take at once, as soon as it is free. All in one event loop.
+"""
+
+import asyncio
+import heapq
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, groupby
+
+from cachetools import LRUCache
+
+from sparring_judge.engines.engine import Computed
+from sparring_judge.queue import metrics
+from sparring_judge.queue.slots import Slot
+from sparring_judge.tasks.units import Judgement, Plan, Unit, Value, judgement
+from sparring_shared.errors import Broken, Busy, SparringError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A unit that is waiting or being computed; `wanted` by so many requests."""
+
+    unit: Unit
+    value: asyncio.Future[Value]
+    since: float
+    wanted: int = 0
+    started: bool = False
+
+
+class Pending:
+    """A plan whose units are known, waiting or being computed."""
+
+    def __init__(self, plan: Plan, values: Sequence[_Entry | float]) -> None:
+        self.plan = plan
+        self._values = values
+
+    async def judgement(self) -> Judgement | SparringError:
+        """What it comes to, once all its units are computed."""
+        values = [await asyncio.shield(value.value) if isinstance(value, _Entry) else value for value in self._values]
+        return judgement(self.plan, values, cache_hits=sum(isinstance(value, float) for value in self._values))
+
+
+class Scheduler:
+    """Gives units to slots. `max_queued` units may wait, `cache_entries` values are kept."""
+
+    def __init__(self, slots: Sequence[Slot], *, max_queued: int, cache_entries: int) -> None:
+        self._max_queued = max_queued
+        self._cache: LRUCache[bytes, float] = LRUCache(cache_entries)
+        self._open: dict[bytes, _Entry] = {}
+        self._due: list[tuple[int, int, _Entry]] = []
+        self._clock = 0
+        self._arrivals = count()
+        self._queued = 0
+        self._queued_tokens = 0
+        self._tokens_per_second = math.inf
+        self._work = asyncio.Event()
+        self._loops = [asyncio.create_task(self._serve(slot)) for slot in slots]
+
+    @contextmanager
+    def ask(self, plans: Sequence[Plan]) -> Iterator[list[Pending]]:
+        """Queue the units of some plans; on leaving, those that nobody else waits for are dropped. Raises Busy."""
+        units = {unit.key: unit for plan in plans for unit in sorted(plan.units, key=lambda unit: unit.tokens)}
+        known = {key: value for key in units if (value := self._cache.get(key)) is not None}
+        self._refuse_if_full([unit for key, unit in units.items() if key not in known and key not in self._open])
+        wanted = {key: self._entry(unit) for key, unit in units.items() if key not in known}
+        self._line_up([entry for entry in wanted.values() if not entry.started])
+        try:
+            found = known | wanted
+            yield [Pending(plan, [found[unit.key] for unit in plan.units]) for plan in plans]
+        finally:
+            for entry in wanted.values():
+                self._release(entry)
+
+    async def close(self) -> None:
+        """Take no more batches."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    def _refuse_if_full(self, new: Sequence[Unit]) -> None:
+        """A request that alone is larger than the queue is taken when nothing waits."""
+        if self._queued and self._queued + len(new) > self._max_queued:
+            seconds = min(60, max(1, math.ceil(self._queued_tokens / self._tokens_per_second)))
+            metrics.REJECTED.labels("busy").inc()
+            raise Busy(f"The judge is busy: {self._queued} pairs wait already; try again in {seconds} s.", retry_after=seconds)
+
+    def _entry(self, unit: Unit) -> _Entry:
+        """The one entry of a unit, now wanted by one request more."""
+        entry = self._open.get(unit.key)
+        if entry is None:
+            entry = self._open[unit.key] = _Entry(unit, asyncio.get_running_loop().create_future(), time.monotonic())
+            self._count(entry, 1)
+        entry.wanted += 1
+        return entry
+
+    def _release(self, entry: _Entry) -> None:
+        entry.wanted -= 1
+        if entry.wanted == 0 and not entry.started:
+            del self._open[entry.unit.key]
+            self._count(entry, -1)
+            metrics.DROPPED.inc()
+
+    def _count(self, entry: _Entry, sign: int) -> None:
+        self._queued += sign
+        self._queued_tokens += sign * entry.unit.tokens
+        metrics.QUEUED.set(self._queued)
+
+    def _line_up(self, entries: Sequence[_Entry]) -> None:
+        """Say when each is due, in tokens; neighbours of one length, as both orders of a pair, are due two by two."""
+        due = self._clock
+        for tokens, alike in groupby(entries, lambda entry: entry.unit.tokens):
+            group = list(alike)
+            for at, entry in enumerate(group, start=1):
+                both = min(at + at % 2, len(group))
+                heapq.heappush(self._due, (due + tokens * both, next(self._arrivals), entry))
+            due += tokens * len(group)
+        self._work.set()
+
+    def _take(self, room: int) -> list[_Entry]:
+        """The next batch: at most `room` tokens, or one unit; empty if nothing waits."""
+        batch: list[_Entry] = []
+        while self._due:
+            due, _, entry = self._due[0]
+            waits = not entry.started and entry.wanted > 0
+            if waits and batch and entry.unit.tokens > room:
+                break
+            heapq.heappop(self._due)
+            if waits:
+                batch.append(entry)
+                room -= entry.unit.tokens
+                self._clock = due
+                self._start(entry)
+        return batch
+
+    def _start(self, entry: _Entry) -> None:
+        entry.started = True
+        self._count(entry, -1)
+        metrics.WAIT.observe(time.monotonic() - entry.since)
+
+    async def _serve(self, slot: Slot) -> None:
+        while True:
+            batch = self._take(slot.description.batch_tokens)
+            if not batch:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            for entry, value in zip(batch, await self._compute(slot, [entry.unit for entry in batch]), strict=True):
+                del self._open[entry.unit.key]
+                if isinstance(value, float) and math.isfinite(value) and self._cache.maxsize:
+                    self._cache[entry.unit.key] = value
+                entry.value.set_result(value)
+
+    async def _compute(self, slot: Slot, units: Sequence[Unit]) -> Sequence[Value]:
+        """Their values; when the engine fails on several at once, each is tried alone, so that one fails no other."""
+        began = time.monotonic()
+        try:
+            computed = await slot.compute(units)
+        except Exception as error:  # noqa: BLE001 nobody is above this loop: the failure is recorded and answered
+            _log.exception("the engine failed on a batch of %d", len(units))
+            if len(units) == 1:
+                return [Broken(f"The engine failed ({type(error).__name__}); see the log of the judge.")]
+            return [(await self._compute(slot, [unit]))[0] for unit in units]
+        self._note(units, computed, time.monotonic() - began)
+        return computed.values
+
+    def _note(self, units: Sequence[Unit], computed: Computed, seconds: float) -> None:
+        tokens = sum(unit.tokens for unit in units)
+        self._tokens_per_second = tokens / max(seconds, 1e-6) * len(self._loops)
+        metrics.count_batch(len(units), tokens, computed.padding, seconds)

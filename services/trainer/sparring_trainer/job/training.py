@@ -1,0 +1,178 @@
+"""One job from beginning to end: pairs in, checkpoint out."""
+
+import gc
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.utils.logging import disable_progress_bar
+
+from sparring_shared.algorithms import MnpoConfig
+from sparring_shared.artifacts import publish_checkpoint, read_records, replacing, write_json
+from sparring_shared.errors import Broken
+from sparring_shared.probe import write_probe
+from sparring_shared.records import Pair
+from sparring_shared.wire.trainer import CheckpointRef, JobRequest
+from sparring_trainer.job.folder import PROVENANCE, JobFolder, Provenance
+from sparring_trainer.job.progress import Progress, summarise
+from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
+from sparring_trainer.learning.examples import Example, sampler_gap, to_example
+from sparring_trainer.learning.loop import StepTrainer, agreed, enable_gradient_checkpointing, part, score, training_arguments
+from sparring_trainer.learning.losses import mixture
+from sparring_trainer.learning.models import load_policy, prompt_encoder, save_model, vocabulary_size
+from sparring_trainer.learning.probe import probe_of
+from sparring_trainer.learning.signals import answer_signals
+
+FINAL_PAIRS = 256
+"""How many pairs are scored once more after training."""
+
+
+def train(folder: JobFolder, *, checkpoint_steps: int) -> None:
+    """Run the job of a folder, from its last inner checkpoint if there is one, and publish the trained policy.
+
+    Raises InvalidInput for pairs or models that do not fit, Broken when memory does not suffice.
+    """
+    try:
+        _train(folder, checkpoint_steps)
+    except torch.OutOfMemoryError as error:
+        raise Broken("The GPU is out of memory; lower training.micro_batch_tokens or set gradient_checkpointing.") from error
+
+
+def _train(folder: JobFolder, checkpoint_steps: int) -> None:
+    disable_progress_bar()
+    request = folder.request()
+    config = request.training
+    examples = read_examples(request)
+    arguments = training_arguments(folder.checkpoints, config, request.seed, checkpoint_steps)
+    model, anchors = _model_and_anchors(folder, request, examples, arguments)
+    if config.gradient_checkpointing:
+        enable_gradient_checkpointing(model)
+
+    plan = plan_steps(len(examples), config.batch_size, config.train_epochs, request.seed)
+    epoch_steps = len(plan) // config.train_epochs
+    steps = Steps(
+        examples,
+        anchors,
+        plan,
+        budget=config.micro_batch_tokens,
+        rank=arguments.process_index,
+        processes=arguments.world_size,
+    )
+    progress = Progress(folder, len(plan), writes=arguments.process_index == 0)
+    trainer = StepTrainer(
+        model,
+        arguments,
+        steps,
+        algorithm=request.algorithm,
+        schedule_steps=epoch_steps * (config.schedule_epochs or config.train_epochs),
+        on_step=progress.step,
+    )
+    resumed = agreed(folder.last_checkpoint())
+    progress.begin(0 if resumed is None else int(resumed.name.rpartition("-")[2]))
+    trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+
+    final = _final_logratios(model, examples, anchors, request, arguments)
+    if arguments.process_index == 0:
+        metrics = summarise(folder.metric_rows(), epoch_steps) | final
+        gap = sampler_gap(examples, anchors.previous.tolist())
+        metrics |= {} if gap is None else {"sampler_gap": gap}
+        progress.succeed(metrics, _publish(folder, request, model, metrics))
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    part()
+
+
+def read_examples(request: JobRequest) -> list[Example]:
+    """All pairs of a request, tokenised and cut. Raises InvalidInput for files that hold something else."""
+    source = Path(request.policy.path)
+    encode, vocabulary = prompt_encoder(source), vocabulary_size(source)
+    config = request.training
+    lengths = {"max_length": config.max_length, "max_prompt_length": config.max_prompt_length}
+    return [
+        replace(
+            to_example(pair, encode, vocabulary=vocabulary, **lengths),
+            win_rates=answer_signals(request.algorithm, pair),
+        )
+        for path in request.pairs
+        for pair in read_records(Path(path), Pair)
+    ]
+
+
+def _model_and_anchors(
+    folder: JobFolder, request: JobRequest, examples: Sequence[Example], arguments: TrainingArguments
+) -> tuple[PreTrainedModel, Anchors]:
+    """The policy on its device, and log pi_t and log pi_ref of all answers; only one model is in memory at a time.
+
+    They are kept in the job's folder, so that a job that goes on after a crash regresses on the very same targets.
+    """
+    if agreed(folder.anchors.is_file()):
+        with np.load(folder.anchors) as kept:
+            anchors = Anchors(kept["previous"], kept["reference"])
+        return _on_device(request.policy, arguments), anchors
+    mixed = _reference_mixture(request)
+    others = {
+        checkpoint.digest: _reference_logprobs(checkpoint, request, examples, arguments)
+        for checkpoint in {each.digest: each for each, _ in mixed if each.digest != request.policy.digest}.values()
+    }
+    model = _on_device(request.policy, arguments)
+    previous = score(model, examples, request.training, arguments)
+    parts = [torch.from_numpy(others.get(checkpoint.digest, previous)) for checkpoint, _ in mixed]
+    anchors = Anchors(previous, mixture(parts, [share for _, share in mixed]).numpy())
+    if arguments.process_index == 0:
+        with replacing(folder.anchors) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, previous=anchors.previous, reference=anchors.reference)
+    return model, anchors
+
+
+def _reference_mixture(request: JobRequest) -> list[tuple[CheckpointRef, float]]:
+    """The policies that log pi_ref is made of, with their shares: one, or the history of MNPO; pi_t where there is none."""
+    if isinstance(request.algorithm, MnpoConfig):
+        return list(zip(request.history, request.algorithm.shares, strict=True))
+    return [(request.reference or request.policy, 1.0)]
+
+
+def _reference_logprobs(
+    reference: CheckpointRef, request: JobRequest, examples: Sequence[Example], arguments: TrainingArguments
+) -> NDArray[np.float32]:
+    logprobs = score(_on_device(reference, arguments), examples, request.training, arguments)
+    gc.collect()
+    if torch.accelerator.is_available():
+        torch.accelerator.empty_cache()
+    return logprobs
+
+
+def _on_device(policy: CheckpointRef, arguments: TrainingArguments) -> PreTrainedModel:
+    model = load_policy(policy)
+    model.to(arguments.device)  # pyright: ignore[reportArgumentType]  # transformers annotates `to` wrongly
+    return model
+
+
+def _final_logratios(
+    model: PreTrainedModel,
+    examples: Sequence[Example],
+    anchors: Anchors,
+    request: JobRequest,
+    arguments: TrainingArguments,
+) -> dict[str, float]:
+    """Mean log pi - log pi_t of the chosen and the rejected answers after training, over up to FINAL_PAIRS pairs."""
+    stride = -(-len(examples) // FINAL_PAIRS)
+    logratios = score(model, examples[::stride], request.training, arguments) - anchors.previous[::stride]
+    chosen, rejected = logratios.mean(axis=0).tolist()
+    return {"final_chosen_logratio": chosen, "final_rejected_logratio": rejected}
+
+
+def _publish(folder: JobFolder, request: JobRequest, model: PreTrainedModel, metrics: dict[str, float]) -> CheckpointRef:
+    output = Path(request.output)
+    temporary = output.with_name(f".{output.name}.{folder.job_id}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_model(model, temporary, Path(request.policy.path), as_source=request.training.precision == "bf16")
+    write_probe(temporary, probe_of(model, temporary))
+    provenance = Provenance(job_id=folder.job_id, request=request, metrics=metrics)
+    write_json(temporary / PROVENANCE, provenance.model_dump(mode="json"))
+    digest = publish_checkpoint(temporary, output, request.version)
+    return CheckpointRef(version=request.version, digest=digest, path=request.output)

@@ -1,0 +1,173 @@
+"""The training loop: `transformers.Trainer` with our own steps.
+
+The Trainer sees one batch per optimizer step and no gradient accumulation: `training_step` goes through the micro-batches
+of the step itself. A step is thus exactly `batch_size` pairs, however unequal its micro-batches are, the loss is the mean
+over those pairs, and the same pairs form a step whatever the number of processes. Optimizer, schedule, clipping, saving and
+resuming stay the Trainer's.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from sparring_shared.algorithms import Algorithm
+from sparring_shared.run_config import TrainingConfig
+from sparring_trainer.learning.batches import MicroBatch, Steps, micro_batches, rows
+from sparring_trainer.learning.examples import Example
+from sparring_trainer.learning.objectives import PAIR_METRICS, measure
+
+T = TypeVar("T")
+OnStep: TypeAlias = Callable[[int, dict[str, float]], None]
+"""Called after each optimizer step with its number, from 1, and its metrics."""
+
+_OPTIMIZERS = {"rmsprop": "rmsprop", "adamw": "adamw_torch"}
+
+
+def training_arguments(folder: Path, config: TrainingConfig, seed: int, save_steps: int) -> TrainingArguments:
+    """The Trainer's arguments; creating them also sets up the device and the process group. `folder` gets checkpoints."""
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=1,
+        num_train_epochs=1,
+        learning_rate=config.learning_rate,
+        optim=_OPTIMIZERS[config.optimizer],
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_ratio,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        bf16=config.precision == "bf16",
+        use_cpu=not torch.accelerator.is_available(),
+        seed=seed,
+        save_strategy="steps",
+        save_steps=save_steps,
+        save_total_limit=1,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        use_cache=True,  # written into the checkpoint's config; training itself never caches
+        ddp_find_unused_parameters=False,
+        disable_tqdm=True,
+        report_to=[],
+    )
+
+
+def enable_gradient_checkpointing(model: PreTrainedModel) -> None:
+    """Recompute each layer in the backward pass; the modules inside stay in evaluation mode, so dropout stays off."""
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True
+
+
+@torch.no_grad()
+def score(
+    model: nn.Module, examples: Sequence[Example], config: TrainingConfig, arguments: TrainingArguments
+) -> NDArray[np.float32]:
+    """log pi of the chosen and the rejected answer of every example, [N, 2], in the numerics of the training.
+
+    Several processes share the work; all get the whole result.
+    """
+    batches = micro_batches(range(len(examples)), [example.length for example in examples], config.micro_batch_tokens)
+    scored: list[tuple[int, list[float]]] = []
+    for pairs in batches[arguments.process_index :: arguments.world_size]:
+        tensors = [tensor.to(arguments.device) for tensor in rows([examples[pair] for pair in pairs])]
+        with torch.autocast(arguments.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+            logprobs = model(*tensors)
+        scored += zip(pairs, logprobs.view(2, -1).T.tolist(), strict=True)
+    return np.array([pair for _, pair in sorted(gather_object(scored))], dtype=np.float32)
+
+
+def agreed(value: T) -> T:
+    """What the first process says, in all of them: another machine may see a shared folder as it was a moment ago."""
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
+
+
+def part() -> None:
+    """Dissolve the group of processes once all are done: one that ends before may abort, and fail the job for the others."""
+    state = PartialState()
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
+class StepTrainer(Trainer):
+    """Trains `model`, which scores answers (`logprobs.bind_scoring`), through the optimizer steps of `steps`."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        arguments: TrainingArguments,
+        steps: Steps,
+        *,
+        algorithm: Algorithm,
+        schedule_steps: int,
+        on_step: OnStep,
+    ) -> None:
+        super().__init__(model=model, args=arguments, train_dataset=steps)
+        self._steps = steps
+        self._algorithm = algorithm
+        self._schedule_steps = schedule_steps
+        self._on_step = on_step
+        self._step_metrics: dict[str, float] = {}
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The steps in their order; what a process gets of a step is already settled."""
+        return DataLoader(self._steps, batch_size=1, collate_fn=itemgetter(0))
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], None]:
+        """One step; nothing is counted, since the loss is a mean over pairs."""
+        return [next(epoch_iterator) for _ in range(num_batches)], None
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Lay the schedule out over `schedule_epochs`, of which only `train_epochs` are run."""
+        return super().create_scheduler(self._schedule_steps, optimizer)
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Backward through all micro-batches of a step; returns the mean loss over its pairs.
+
+        The model stays in evaluation mode, so that dropout is off. Gradients of several processes are averaged by the
+        wrapper, so each process's sum is divided by its share of all pairs.
+        """
+        pairs: int
+        batches: list[MicroBatch]
+        pairs, batches = inputs
+        total = torch.zeros(len(PAIR_METRICS), device=self.args.device)
+        for number, batch in enumerate(batches):
+            batch = batch.to(self.args.device)
+            last = number == len(batches) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                logprobs = model(batch.input_ids, batch.starts, batch.lengths)
+                measured = measure(self._algorithm, batch, logprobs)
+                loss = batch.weight * measured.loss.sum() / pairs
+                self.accelerator.backward(loss * self.args.world_size)
+            total += batch.weight * measured.sums
+        total = self.accelerator.reduce(total, reduction="sum")
+        assert isinstance(total, torch.Tensor)
+        means = total / pairs
+        self._step_metrics = {"pairs": pairs, **dict(zip(PAIR_METRICS, means.tolist(), strict=True))}
+        return means[0]
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted."""
+        return 0
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Report a step; the Trainer's closing totals of its run are left out."""
+        if "grad_norm" in logs:
+            rates = {name: float(logs[name]) for name in ("learning_rate", "grad_norm")}
+            self._on_step(self.state.global_step, self._step_metrics | rates)

@@ -1,0 +1,111 @@
+"""Loading and saving of policies, as Hugging Face folders."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from sparring_shared.artifacts import weights_digest
+from sparring_shared.errors import InvalidInput
+from sparring_shared.records import Message
+from sparring_shared.wire.trainer import CheckpointRef
+from sparring_trainer.learning.examples import PromptEncoder
+from sparring_trainer.learning.logprobs import bind_scoring
+
+_BESIDE_WEIGHTS = (
+    "tokenizer*",
+    "*.model",
+    "vocab.*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "generation_config.json",
+)
+_LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """The model of a checkpoint folder, in fp32, on the CPU, with dropout off.
+
+    Raises InvalidInput for a folder that holds no causal language model, or one with weights missing.
+    """
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
+    except _LOADING_ERRORS as error:
+        raise InvalidInput(f"{folder} cannot be loaded as a causal language model: {_first_line(error)}") from error
+    model, report = loaded
+    missing: set[str] = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
+    if missing:
+        raise InvalidInput(f"The weights of {folder} lack {', '.join(sorted(missing)[:3])}; its config.json describes more.")
+    return model.eval()
+
+
+def load_policy(reference: CheckpointRef) -> PreTrainedModel:
+    """The model of a policy, ready to score answers. Raises InvalidInput if the folder holds other weights than named."""
+    folder = Path(reference.path)
+    digest = weights_digest(folder)
+    if digest != reference.digest:
+        raise InvalidInput(f"{folder} holds the weights {digest}, not {reference.digest} as asked for.")
+    model = load_model(folder)
+    bind_scoring(model)
+    return model
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder. Raises InvalidInput if there is none."""
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except _LOADING_ERRORS as error:
+        raise InvalidInput(f"The tokenizer of {folder} cannot be loaded: {_first_line(error)}") from error
+
+
+def vocabulary_size(folder: Path) -> int:
+    """How many tokens the model of a checkpoint folder knows. Raises InvalidInput if its config cannot be read."""
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().vocab_size
+    except _LOADING_ERRORS as error:
+        raise InvalidInput(f"The config of {folder} cannot be loaded: {_first_line(error)}") from error
+
+
+def prompt_encoder(folder: Path) -> PromptEncoder:
+    """Encodes prompts with the checkpoint's own chat template. Raises InvalidInput if it has none."""
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.chat_template is None:
+        raise InvalidInput(f"The tokenizer of {folder} has no chat template; add chat_template.jinja to the base model.")
+
+    def encode(prompt: tuple[Message, ...]) -> list[int]:
+        messages = [message.model_dump() for message in prompt]
+        ids: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        return ids
+
+    return encode
+
+
+def save_model(model: PreTrainedModel, folder: Path, source: Path, *, as_source: bool) -> None:
+    """Write weights and config as safetensors, in fp32 or in the source's dtype, and copy the source's tokenizer files.
+
+    The tokenizer is copied byte for byte, so that all versions of a run speak the very same tokens.
+    """
+    dtype = _stored_dtype(source) if as_source else torch.float32
+    model.to(dtype).save_pretrained(folder)  # pyright: ignore[reportArgumentType]  # transformers annotates `to` wrongly
+    for pattern in _BESIDE_WEIGHTS:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, folder / path.name)
+
+
+def _stored_dtype(folder: Path) -> torch.dtype:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    name = config.get("dtype") or config.get("torch_dtype") or "float32"
+    known = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    return known.get(name, torch.float32)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
