@@ -51,13 +51,8 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 
 @contextmanager
 def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
-<<<<<<< HEAD
     """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id, with code 0."""
-    port = _free_port()
-=======
-    """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id."""
     port = free_port()
->>>>>>> checks
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),
         "SPARRING_GENERATOR_PORT": str(port),

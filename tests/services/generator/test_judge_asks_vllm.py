@@ -11,11 +11,12 @@ from prometheus_client import REGISTRY
 from random_llama import A, B
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sparring_judge.engine import Judgement, judge_tasks
-from sparring_judge.engines import load_engine
-from sparring_judge.question import DEFAULT_TEMPLATE, fill
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.engines.chat_endpoint.question import DEFAULT_TEMPLATE, fill
+from sparring_judge.engines.engine import judge_tasks
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.task import Task, games
+from sparring_judge.tasks.task import Task, games
+from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import InvalidInput, SparringError
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the server, which a busy machine starts slowly
