@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from sparring_judge.engines.models.devices import set_up_torch
 from sparring_judge.engines.pairrm.attention import at_once
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
 from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
@@ -51,7 +52,7 @@ def random_judge(config: EncoderConfig, weights: Mapping[str, Tensor], device: s
     with torch.device("meta"):
         network = PairRmNetwork(config, len(weights["words.weight"]), 1)
     network.load_state_dict(weights, assign=True)
-    network.requires_grad_(False).eval().to(device)
+    network.requires_grad_(False).eval().to(set_up_torch(device, torch.get_num_threads()))
     network.fix(dtype)
     network.attend = at_once
     return network

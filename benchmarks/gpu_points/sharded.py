@@ -18,6 +18,7 @@ from sparring_trainer.learning.models import load_model
 from .device import peak_gib, reset_peak, seconds_of
 from .llama import LLAMA_1B, TINY, llama, random_pairs
 from .records import Notebook, Setting
+from .stepping import trained_on
 
 PROBE = list(range(3, 67))
 
@@ -29,7 +30,8 @@ def sharded(setting: Setting, notebook: Notebook) -> None:
     bind_scoring(model)
     size = 8 if setting.tiny else 256
     examples = random_pairs(4, shape.vocab_size, prompt=size, answer=size, spread=0.5)
-    arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0, save_steps=1_000_000)
+    place = trained_on(setting.device)
+    arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0, save_steps=1_000_000, device=place)
     whole = score(model, examples, TrainingConfig(), arguments)
     probe = full_logprobs(model, PROBE)
     _shard(model, setting.device, setting.folder)

@@ -19,6 +19,7 @@ from sparring_trainer.job.folder import JobFolder
 
 from .llama import SEED, Shape, llama
 from .records import Notebook, Setting
+from .stepping import trained_on
 
 BASE, PAIRS, STEPS = "base", 12, 6
 """Two steps an epoch."""
@@ -104,7 +105,7 @@ def train_until_killed(setting: Setting, notebook: Notebook, job: str, at_step: 
             os.kill(os.getpid(), signal.SIGKILL)
 
     register_optimizer_step_post_hook(after_step)
-    train(JobFolder(Path(job)), checkpoint_steps=2)
+    train(JobFolder(Path(job)), checkpoint_steps=2, device=trained_on(setting.device))
 
 
 def steps_of(job: JobFolder) -> list[int]:

@@ -11,6 +11,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from sparring_shared.algorithms import SppoConfig
 from sparring_shared.run_config import TrainingConfig
+from sparring_trainer.device_name import DeviceName
 from sparring_trainer.learning.batches import Anchors, Steps
 from sparring_trainer.learning.examples import Example
 from sparring_trainer.learning.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
@@ -18,6 +19,11 @@ from sparring_trainer.learning.loop import StepTrainer, enable_gradient_checkpoi
 ALGORITHM = SppoConfig()
 OnStage = Callable[[str], None]
 """Called with the name of a stage when it is over."""
+
+
+def trained_on(device: str) -> DeviceName:
+    """The trainer's name for `cuda` or `cpu`."""
+    return "cpu" if device == "cpu" else "auto"
 
 
 class WatchedTrainer(StepTrainer):
@@ -40,7 +46,7 @@ def prepare(
 
     The stages: `scoring`, then of each step, from 1, `backward 1` and `step 1`.
     """
-    arguments = training_arguments(folder, config, seed=0, save_steps=1_000_000)
+    arguments = training_arguments(folder, config, seed=0, save_steps=1_000_000, device=trained_on(model.device.type))
     arguments.save_strategy = SaveStrategy.NO
     previous = score(model, examples, config, arguments)
     on_stage("scoring")

@@ -12,6 +12,7 @@ from .llama import LLAMA_1B, TINY
 from .records import CannotRun, Notebook, Setting
 from .services import Service, ServiceEnded, serving
 from .small_run import job_request, write_base
+from .stepping import trained_on
 
 NEEDED = ("fastapi", "uvicorn", "prometheus_client", "prometheus_fastapi_instrumentator", "pydantic_settings")
 NEEDED_BY_JUDGE = ("msgspec", "cachetools")
@@ -37,6 +38,7 @@ def together(setting: Setting, notebook: Notebook) -> None:
         "SPARRING_MODEL_ROOTS": str(folder),
         "SPARRING_TRAINER_DIR": str(folder / "jobs"),
     }
+    common["SPARRING_TRAINER_DEVICE"] = trained_on(setting.device)
     note = Memory(setting.device, notebook)
     note.stage("nothing runs")
     with serving("judge", {f"SPARRING_JUDGE_{name}": value for name, value in judge.items()}, folder) as judging:

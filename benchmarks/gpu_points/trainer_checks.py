@@ -25,7 +25,7 @@ from .llama import TINY, llama, random_pairs
 from .processes import play
 from .records import Findings, Notebook, Setting
 from .small_run import PAIRS, steps_of, write_base, write_job
-from .stepping import ALGORITHM, prepare
+from .stepping import ALGORITHM, prepare, trained_on
 
 
 def trainer(setting: Setting, notebook: Notebook) -> None:
@@ -74,13 +74,13 @@ def killed_and_resumed(setting: Setting) -> Findings:
     folder = Path(setting.folder)
     base = write_base(folder, TINY, setting.device, pairs=PAIRS, answer=16)
     whole, broken = (write_job(folder, name, base) for name in ("whole", "broken"))
-    train(whole, checkpoint_steps=2)
+    train(whole, checkpoint_steps=2, device=trained_on(setting.device))
     arguments = {"job": str(broken.root), "at_step": 4}
     outcome = play("gpu_points.small_run:train_until_killed", replace(setting, seconds=90), **arguments)
     if outcome.note is None or signal.Signals.SIGKILL.name not in outcome.note:
         raise RuntimeError(f"The job that was to be killed ended otherwise: {outcome.note}")
     checkpoint = broken.last_checkpoint()
-    train(broken, checkpoint_steps=2)
+    train(broken, checkpoint_steps=2, device=trained_on(setting.device))
     published = [folder / f"trained-{name}" for name in ("whole", "broken")]
     return {
         "resumed_from": checkpoint.name if checkpoint else None,

@@ -8,6 +8,7 @@ from gpu_points.llama import TINY
 from gpu_points.records import Setting
 from gpu_points.rounding import nearest, stochastic
 from gpu_points.small_run import PAIRS, write_base, write_job
+from gpu_points.stepping import trained_on
 from gpu_points.trainer_checks import against_fp32, killed_and_resumed
 from skips import Skip, skip
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -53,7 +54,7 @@ def test_out_of_memory_is_one_sentence(device: str, tmp_path: Path, monkeypatch:
     hook = register_optimizer_step_pre_hook(take_all)
     try:
         with pytest.raises(Broken, match="out of memory"):
-            train(job, checkpoint_steps=100)
+            train(job, checkpoint_steps=100, device=trained_on(device))
     finally:
         hook.remove()
 

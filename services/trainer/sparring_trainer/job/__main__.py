@@ -59,7 +59,8 @@ def main() -> int:
     try:
         from sparring_trainer.job.training import train
 
-        train(folder, checkpoint_steps=TrainerSettings().checkpoint_steps)
+        settings = TrainerSettings()
+        train(folder, checkpoint_steps=settings.checkpoint_steps, device=settings.device)
     except SparringError as error:
         return _failed(folder, error.message)
     except Exception as error:  # noqa: BLE001  # the job's outermost frame: the reason must reach the status
