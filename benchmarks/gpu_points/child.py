@@ -19,13 +19,24 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def find_card() -> None:
+    """Raises CannotRun where torch has no card to use."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise CannotRun(f"torch {torch.__version__} finds no CUDA device; give --device cpu, or a driver that fits it.")
+
+
 def main(function: str, result: str, told: str) -> int:
     """Call the function; what it lacks is said on standard error."""
     die_with_parent()
     module, _, name = function.partition(":")
     described = json.loads(told)
+    setting = Setting(**described["setting"])
     try:
-        vars(import_module(module))[name](Setting(**described["setting"]), Notebook(Path(result)), **described["arguments"])
+        if setting.device == "cuda":
+            find_card()
+        vars(import_module(module))[name](setting, Notebook(Path(result)), **described["arguments"])
     except CannotRun as lack:
         print(lack, file=sys.stderr)
         return CANNOT_RUN

@@ -48,7 +48,7 @@ def rounding(setting: Setting, notebook: Notebook) -> None:
     notebook.add(
         weights=len(moved),
         median_move=moved[:: max(1, len(moved) // 1_000_000)].median().item(),
-        fp32={"share_changed": (moved > 0).double().mean().item()} | stepped,
+        fp32={"share_changed": int((moved > 0).sum().item()) / len(moved)} | stepped,
     )
     del moved
     torch.manual_seed(0)

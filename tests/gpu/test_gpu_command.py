@@ -94,7 +94,7 @@ def test_no_more_is_imported_than_torch_and_transformers_bring() -> None:
         if not brought & {name.lower().replace("_", "-") for name in names} and not module.startswith(("sparring_", "_"))
     ]
     assert {"fastapi", "pydantic_settings", "prometheus_client", "uvicorn"} <= set(hidden)
-    modules = [point.function.partition(":")[0] for point in POINTS] + ["gpu_points.sharded"]
+    modules = [point.function.partition(":")[0] for point in POINTS] + ["gpu_points.sharded", "gpu_points.trainer_stages"]
     path = [ROOT / place for place in ("shared", "services/judge", "services/trainer", "benchmarks")]
     program = [sys.executable, "-c", AS_IF_ABSENT, json.dumps(hidden), *modules]
     done = subprocess.run(program, env={"PYTHONPATH": ":".join(map(str, path))}, capture_output=True, text=True)

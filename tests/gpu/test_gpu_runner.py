@@ -87,7 +87,7 @@ def test_the_table_shows_what_was_found_and_which_predictions_held() -> None:
 
 
 def test_memory_that_does_not_suffice_is_a_finding_that_names_the_stage(tmp_path: Path) -> None:
-    from gpu_points.trainer_memory import one_case
+    from gpu_points.trainer_stages import one_case
 
     def no_more(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 27.00 GiB. GPU 0 has a total capacity of 79.6 GiB")
