@@ -40,7 +40,7 @@ def main() -> int:
     """The exit code of the stage."""
     if sys.argv[1:] == ["--possible"]:
         return _possible()
-    wanted = os.environ.get("SPARRING_CONTAINERS", "auto")
+    wanted = os.environ.get("SPARRING_CONTAINERS") or "auto"
     if wanted not in ("auto", "required", "skip"):
         print(f"compose-test: SPARRING_CONTAINERS must be auto, required or skip, but it is {wanted}.", file=sys.stderr)
         return 2

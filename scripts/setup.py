@@ -61,7 +61,7 @@ LLM_BLENDER = Target(
 def accelerator() -> str:
     """`cuda` where an NVIDIA GPU answers, else `cpu`; SPARRING_ACCELERATOR decides instead if set."""
     chosen = os.environ.get("SPARRING_ACCELERATOR")
-    if chosen is not None:
+    if chosen:
         if chosen not in ("cpu", "cuda"):
             raise SetupError(f"SPARRING_ACCELERATOR must be cpu or cuda, but it is {chosen}.")
         return chosen
@@ -162,7 +162,7 @@ def install_cpu_torch(target: Target) -> None:
     first = attempt(f"PyTorch {TORCH}+cpu from the configured sources", command)
     if not first:
         return
-    index = os.environ.get("SPARRING_TORCH_INDEX", TORCH_CPU_INDEX)
+    index = os.environ.get("SPARRING_TORCH_INDEX") or TORCH_CPU_INDEX
     patience = [] if "uv" in Path(command[0]).name else ["--timeout", "20", "--retries", "1"]
     limits = {"UV_HTTP_TIMEOUT": "60", "UV_HTTP_CONNECT_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
     second = attempt(f"PyTorch {TORCH}+cpu from {index}", [*command, *patience, "--index-url", index], **limits)

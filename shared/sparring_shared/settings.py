@@ -14,7 +14,7 @@ class FolderSettings(BaseSettings):
     folders from which prompt files may be read; by default the runs folder and the working directory.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
 
     runs_dir: Path = Path("runs")
     model_roots: str = ""

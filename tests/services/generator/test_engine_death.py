@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
@@ -30,7 +29,6 @@ def group_of(leader: int) -> list[psutil.Process]:
     return [process for process in alive if process.pid != leader and os.getpgid(process.pid) == leader]
 
 
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: it comes with the extra `generator-cpu`")
 def test_an_engine_killed_in_the_middle_of_a_load(checkpoints: Checkpoints, models_dir: Path, tmp_path: Path) -> None:
     with serving(checkpoints.base, models_dir, tmp_path / "log") as server, ThreadPoolExecutor(2) as pool:
         (engine,) = (child for child in psutil.Process(server.process.pid).children() if "EngineCore" in child.cmdline()[0])

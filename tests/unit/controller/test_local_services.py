@@ -61,6 +61,19 @@ def test_a_service_that_ends_says_why(local: LocalServices) -> None:
     assert error.value.message == "The judge did not start: no model here."
 
 
+def test_what_an_earlier_start_said_is_not_said_again(local: LocalServices) -> None:
+    for _ in range(2):
+        local.processes.start(
+            [program("judge", "-c", "print('sparring: no model here.'); raise SystemExit(2)")], {}, owned=True
+        )
+        with pytest.raises(Broken, match="no model here"):
+            local.await_ready(endpoints(), lambda awaited: None)
+        local.end()
+    local.processes.start([program("judge", "-c", "import os; os.abort()")], {}, owned=True)
+    with pytest.raises(Broken, match="The judge did not start; the end of its log is above"):
+        local.await_ready(endpoints(), lambda awaited: None)
+
+
 def test_a_service_that_crashes_shows_its_log(local: LocalServices) -> None:
     local.processes.start([program("judge", "-c", "raise RuntimeError('engine')")], {}, owned=True)
     with pytest.raises(Broken, match="The judge did not start; the end of its log is above") as error:
@@ -95,6 +108,15 @@ def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARRING_CONTROLLER_PORT", "http")
     with pytest.raises(InvalidInput, match="SPARRING_CONTROLLER_PORT is http; set it to a port from 1 to 65535"):
         local_services._listening(False)
+
+
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SPARRING_JUDGE_HOST", "SPARRING_TRAINER_DIR", "SPARRING_PROMPT_ROOTS"):
+        monkeypatch.setenv(name, "")
+    where, environment = local_services._listening(True)
+    assert where.judge.startswith("http://127.0.0.1:") and environment["SPARRING_JUDGE_HOST"] == "127.0.0.1"
+    shared = local_services._shared_environment(Path("/runs"), "gpt2", "gpt2")
+    assert (shared["SPARRING_TRAINER_DIR"], shared["SPARRING_PROMPT_ROOTS"]) == ("/runs/.trainer", "/")
 
 
 def test_free_ports_differ() -> None:

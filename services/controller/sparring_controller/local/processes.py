@@ -82,6 +82,7 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._record = self.folder / "processes.json"
+        self._said_before: dict[str, int] = {}
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str], *, owned: bool) -> None:
         """Start supervisord with the programs; `environment` goes to them by inheritance and is written nowhere.
@@ -93,6 +94,7 @@ class Processes:
             raise Conflict(f"Processes of {self.folder} are still running; end them with `sparring down`.")
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
+        self._said_before = {path.name: path.stat().st_size for path in (self.folder / "logs").glob("*.log")}
         try:
             self._start(programs, environment, owned)
         except BaseException:
@@ -145,9 +147,11 @@ class Processes:
         return {item["name"]: ProgramState(name=item["name"], state=item["statename"], pid=item["pid"]) for item in listed}
 
     def log_tail(self, name: str, lines: int = 15) -> str:
-        """The end of a program's log."""
+        """The end of what a program has written since `start`."""
         path = self.folder / "logs" / f"{name}.log"
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        said = path.read_bytes() if path.is_file() else b""
+        before = self._said_before.get(path.name, 0)
+        text = said[before if before <= len(said) else 0 :].decode(errors="replace")  # a shorter one began anew
         return "\n".join(text.splitlines()[-lines:])
 
     def supervised(self) -> bool:

@@ -166,10 +166,10 @@ def _shared_environment(runs_dir: Path, model: str, judge: str) -> dict[str, str
     roots = [*FolderSettings().checkpoint_roots[1:], *(Path(name) for name in (model, judge) if Path(name).is_dir())]
     return {
         "SPARRING_RUNS_DIR": str(runs_dir),
-        "SPARRING_TRAINER_DIR": os.environ.get("SPARRING_TRAINER_DIR", str(runs_dir / ".trainer")),
+        "SPARRING_TRAINER_DIR": os.environ.get("SPARRING_TRAINER_DIR") or str(runs_dir / ".trainer"),
         "SPARRING_MODEL_ROOTS": ":".join(str(root.resolve()) for root in roots),
         # The API serves whoever gave the command, on this machine: any file that they can read.
-        "SPARRING_PROMPT_ROOTS": os.environ.get("SPARRING_PROMPT_ROOTS", "/"),
+        "SPARRING_PROMPT_ROOTS": os.environ.get("SPARRING_PROMPT_ROOTS") or "/",
         "SPARRING_GENERATOR_MODEL": model,
         "SPARRING_JUDGE_MODEL": judge,
         # Celery's warm shutdown on SIGTERM would wait for a stage of any length.
@@ -184,7 +184,7 @@ def _listening(free_ports: bool) -> tuple[Endpoints, dict[str, str]]:
     environment: dict[str, str] = {}
     for name, default in SERVICES.items():
         prefix = f"SPARRING_{name.upper()}"
-        host = os.environ.get(f"{prefix}_HOST", "127.0.0.1")
+        host = os.environ.get(f"{prefix}_HOST") or "127.0.0.1"
         port = chosen.get(name) or _port(f"{prefix}_PORT", default)
         if not port_is_free(host, port):
             raise InvalidInput(
