@@ -1,5 +1,6 @@
 """What the container stage finds out about a machine before it builds."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,19 @@ def test_what_they_cannot_be_given_is_told(wheels: Any, place: str) -> None:
     assert str(caught.value) == (
         f"pip looks for wheels in {place}, which builders cannot be given; have PIP_FIND_LINKS name one folder."
     )
+
+
+def test_a_pip_that_is_not_there_is_told(wheels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wheels").mkdir()
+    pip, docker = tmp_path / "pip", tmp_path / "docker"
+    pip.write_text(f"#!/bin/sh\necho \"global.find-links='{tmp_path}/wheels'\"\n")
+    docker.write_text("#!/bin/sh\nexit 0\n")
+    for program in (pip, docker):
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert wheels.wheels_image(pip) == {"SPARRING_WHEELS_IMAGE": "sparring-stand-in/wheels"}
+    with pytest.raises(Exception, match=r"none does not run, so it cannot say where it looks for wheels"):
+        wheels.wheels_image(tmp_path / "none")
 
 
 def programs(folder: Path, **ends: int) -> str:
