@@ -74,6 +74,19 @@ def test_where_an_engine_can_be_had(
 ) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path, **ends))
     monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr(engine, "_SOURCES", SCRIPTS / "compose_test.py")  # any file that is there, as on Debian
     found = engine.why_none()
     assert (found is None) == (reason is None)
     assert reason is None or reason in found
+
+
+def test_no_engine_is_installed_where_compose_could_not_be_had(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", programs(tmp_path, apt_get=0, unshare=0))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(engine, "_SOURCES", tmp_path / "none")
+    assert engine.why_none() == "`docker compose` (version 2) is not installed, and it can be fetched on Debian only."
+    programs(tmp_path, docker=0)
+    (tmp_path / "docker").write_text("#!/bin/sh\ntest $1 = compose\n")
+    assert engine.why_none() is None
