@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import DebertaV2Config, DebertaV2Model
 
-SHAPES = {"6x768": (6, 768, 12), "24x1024": (24, 1024, 16)}
-"""Layers, hidden size, heads; the second is PairRM's."""
+SHAPES = {"2x32": (2, 32, 2), "6x768": (6, 768, 12), "24x1024": (24, 1024, 16)}
+"""Layers, hidden size, heads; the first is for trying things out, the last is PairRM's."""
 PIECES = 128_000
 """DeBERTa-v3's vocabulary; with [MASK] and the four tags the model embeds 128,005 ids."""
 TRAINED_PIECES = 32_000

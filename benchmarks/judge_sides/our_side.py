@@ -13,7 +13,7 @@ from sparring_judge.engines.pairrm.linear import Linear
 from sparring_judge.engines.pairrm.network import build_network, read_weights
 from sparring_judge.engines.pairrm.passes import Pass, cut, lay_out
 from sparring_judge.engines.pairrm.tokenizer import load_tokenizer
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_judge.tasks.task import games
 from sparring_shared.preference import scores
 

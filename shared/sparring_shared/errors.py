@@ -16,6 +16,7 @@ Each error is one sentence that says what is wrong and what to change, with the 
     '-- Broken                500  the engine behind the service failed
 """
 
+import sys
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -101,6 +102,12 @@ class Broken(SparringError, type="broken"):
 def error_of(error_type: str, message: str, detail: Any = None) -> SparringError:
     """The error that `body()` of another service described."""
     return _BY_TYPE.get(error_type, SparringError)(message, detail)
+
+
+def fail(message: str, exit_code: int = 2) -> int:
+    """Say what is wrong on standard error; returns the exit code, by default 2 for wrong input."""
+    print(f"sparring: {message}", file=sys.stderr)
+    return exit_code
 
 
 class ErrorDescription(BaseModel):

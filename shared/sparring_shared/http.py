@@ -1,7 +1,6 @@
 """The HTTP base of the judge, trainer and controller: health, metrics, one error shape, a body limit, one way to start."""
 
 import socket
-import sys
 from collections.abc import Callable
 from math import ceil
 from typing import Any
@@ -14,7 +13,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sparring_shared.errors import ErrorBody, InvalidInput, NotFound, SparringError, TooLarge, Unavailable
+from sparring_shared.errors import ErrorBody, InvalidInput, NotFound, SparringError, TooLarge, Unavailable, fail
 from sparring_shared.run_config import explain
 
 Readiness = Callable[[], str | None]
@@ -120,12 +119,6 @@ def port_is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def fail(message: str, exit_code: int = 2) -> int:
-    """Say what is wrong on standard error; returns the exit code, by default 2 for wrong input."""
-    print(f"sparring: {message}", file=sys.stderr)
-    return exit_code
 
 
 def serve(app: FastAPI, name: str, host: str, port: int, *, drain_seconds: float = 10) -> int:

@@ -1,6 +1,8 @@
 """The Kubernetes manifests: valid, confined, and in agreement with the services that they start."""
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from manifests import (
     render,
 )
 from pydantic import ValidationError
+from skips import Skip, skip
 
 from sparring_controller.local.services import WORKERS as LOCAL_WORKERS
 from sparring_controller.rounds.planner import QUEUES
@@ -106,6 +109,8 @@ def test_every_queue_has_one_kind_of_worker_which_is_started_as_locally(rendered
 @pytest.mark.parametrize("way", WAYS)
 def test_pods_can_write_to_their_volumes_alone_and_do_nothing_else(rendered: Rendered, way: str) -> None:
     assert set(programs(rendered[way])) == {"controller", "generator", "judge", "trainer", "redis", *WORKERS}
+    (namespace,) = of_kind(rendered[way], "Namespace").values()
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for name, program in programs(rendered[way]).items():
         pod = program["spec"]["template"]["spec"]
         inside = pod["securityContext"]
@@ -121,6 +126,17 @@ def test_pods_can_write_to_their_volumes_alone_and_do_nothing_else(rendered: Ren
         assert {mount["name"] for mount in container(program)["volumeMounts"]} >= {"tmp"}
         assert container(program)["resources"]["limits"]["memory"]
         assert pod["terminationGracePeriodSeconds"] >= 30
+
+
+def test_a_capability_would_be_nothing_to_the_user_of_the_pods() -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        skip(Skip.NO_PRIVILEGE, "only root, with setpriv, can give rights away")
+    # So IPC_LOCK, which `restricted` refuses anyway, is not added for InfiniBand: what such a pod may lock, its node says.
+    given = ["--bounding-set", "+ipc_lock", "--inh-caps", "+ipc_lock", "--reuid", "10001", "--regid", "10001", "--clear-groups"]
+    done = subprocess.run(["setpriv", *given, "cat", "/proc/self/status"], capture_output=True, text=True, check=True)
+    caps = {line[3:6]: int(line.split()[1], 16) for line in done.stdout.splitlines() if line.startswith("Cap")}
+    assert (caps["Inh"] >> 14 & 1, caps["Bnd"] >> 14 & 1) == (1, 1), "14 is IPC_LOCK"
+    assert (caps["Eff"], caps["Prm"]) == (0, 0)
 
 
 def test_the_user_is_that_of_the_images() -> None:

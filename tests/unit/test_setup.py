@@ -89,6 +89,13 @@ pip) if [ -e "$HOME/block" ]; then touch "$HOME/blocked"; exec sleep 60; fi
 esac"""
 
 
+# Who starts the tests in the background ignores Ctrl-C for all that they start.
+UNDER_CTRL_C = """import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")"""
+
+
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A repository that was never set up, on a machine whose installer is a small stand-in for uv."""
@@ -101,7 +108,7 @@ def bare(tmp_path: Path) -> Path:
 
 def started(bare: Path) -> subprocess.Popen[str]:
     environment = {"PATH": f"{bare}:/usr/bin:/bin", "HOME": str(bare), "PYTHON": sys.executable, "SPARRING_ACCELERATOR": "cpu"}
-    command = [sys.executable, str(bare / "scripts" / "setup.py")]
+    command = [sys.executable, "-c", UNDER_CTRL_C, str(bare / "scripts" / "setup.py")]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=environment, text=True, start_new_session=True, stdout=pipe, stderr=pipe)
 

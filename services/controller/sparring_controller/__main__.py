@@ -4,8 +4,8 @@ import logging
 import sys
 
 from sparring_controller.settings import read_settings
-from sparring_shared.errors import InvalidInput
-from sparring_shared.http import fail, serve
+from sparring_shared.errors import InvalidInput, fail
+from sparring_shared.http import serve
 
 
 def main() -> int:

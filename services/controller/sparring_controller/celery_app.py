@@ -9,8 +9,7 @@ from functools import cache
 from typing import Any
 
 from sparring_controller.settings import read_settings
-from sparring_shared.errors import InvalidInput
-from sparring_shared.http import fail
+from sparring_shared.errors import InvalidInput, fail
 
 try:
     _settings = read_settings()

@@ -19,8 +19,7 @@ from sparring_controller.rounds.prompts import require_prompt_file
 from sparring_controller.terminal.round_tables import over_optimisation, rich_table, round_reports
 from sparring_controller.terminal.runs_client import RunsClient, find_controller
 from sparring_controller.terminal.watching import watch as watch_run
-from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable
-from sparring_shared.http import fail
+from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable, fail
 from sparring_shared.paths import RunPaths
 from sparring_shared.run_config import read_run_config
 from sparring_shared.wire.controller import RunStatus

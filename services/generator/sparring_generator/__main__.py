@@ -8,8 +8,8 @@ import os
 import sys
 
 from sparring_generator.settings import read_settings, vllm_environment, without_gpu
-from sparring_shared.errors import SparringError
-from sparring_shared.http import fail, port_is_free
+from sparring_shared.errors import SparringError, fail
+from sparring_shared.http import port_is_free
 
 
 def main() -> int:

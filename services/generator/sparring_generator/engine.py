@@ -29,8 +29,8 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from sparring_generator.policy import Base, ServedPolicy
 from sparring_generator.routes import attach_policy
 from sparring_generator.settings import GeneratorSettings, vllm_arguments, without_gpu
-from sparring_shared.errors import Broken, InvalidInput, Unavailable
-from sparring_shared.http import error_answer, fail
+from sparring_shared.errors import Broken, InvalidInput, Unavailable, fail
+from sparring_shared.http import error_answer
 from sparring_shared.settings import FolderSettings
 
 ENGINE_DIED = 70

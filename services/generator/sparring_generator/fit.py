@@ -6,7 +6,7 @@ vLLM itself only warns of tensors that a checkpoint lacks, and keeps the config 
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from transformers import AutoConfig
 
@@ -17,7 +17,8 @@ from sparring_shared.records import Record
 _NOT_COMPUTED = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache"}
 _NOT_COMPUTED |= {"bos_token_id", "eos_token_id", "pad_token_id"}
 # Others follow from these, and would tell less.
-_NAMED_FIRST = ("architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+_NAMED_FIRST = ("architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "quantization_config")
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 class ModelShape(Record):
@@ -62,10 +63,25 @@ def _header(path: Path) -> dict[str, Any]:
     return tensors
 
 
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that vLLM and transformers load; others may lie beside them, such as Mistral's `consolidated.safetensors`."""
+    index = folder / _INDEX
+    if index.is_file():
+        try:
+            files = sorted(folder / name for name in set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InvalidInput(f"{index} is not an index of weights; write the checkpoint again.") from None
+        missing = [path.name for path in files if not path.is_file()]
+        if missing:
+            raise InvalidInput(f"{index} names {missing[0]}, which is missing; write the checkpoint again.")
+        return files
+    return [folder / _WEIGHTS] if (folder / _WEIGHTS).is_file() else sorted(folder.glob("*.safetensors"))
+
+
 def _tensors(folder: Path) -> dict[str, tuple[int, ...]]:
     return {
         name: tuple(entry["shape"])
-        for path in sorted(folder.glob("*.safetensors"))
+        for path in _weight_files(folder)
         for name, entry in _header(path).items()
         if not name.endswith("inv_freq")  # old checkpoints carry these; they follow from the config
     }
@@ -90,15 +106,28 @@ def read_shape(folder: Path, *, trust_remote_code: bool = False) -> ModelShape:
 
 def check_fit(running: ModelShape, offered: ModelShape, folder: Path) -> None:
     """Raises CheckpointMismatch that names the first difference and both values."""
-    fields = sorted(running.config.keys() | offered.config.keys())
-    for name in [*_NAMED_FIRST, *fields]:
-        _compare(folder, name, offered.config.get(name), running.config.get(name))
+    _compare_configs(folder, offered.config, running.config)
     tied = {"lm_head.weight"} if running.config.get("tie_word_embeddings") else set()
     for name, shape in running.tensors.items():
         if name not in tied:
             _compare(folder, f"the shape of {name}", offered.tensors.get(name), shape)
     if running.vocabulary is not None and offered.vocabulary not in (None, running.vocabulary):
         raise CheckpointMismatch(f"{folder} does not fit: its tokenizer.json holds another vocabulary.")
+
+
+def _compare_configs(folder: Path, offered: dict[str, Any], running: dict[str, Any], within: str = "") -> None:
+    """A key that only one has is another transformers' own: those that this one knows, and vLLM computes by, stand in both."""
+    for name in [*_NAMED_FIRST, *sorted(running.keys() & offered.keys())]:
+        theirs, ours = offered.get(name), running.get(name)
+        if _is_config(theirs) and _is_config(ours):
+            _compare_configs(folder, theirs, ours, f"{within}{name}.")
+        else:
+            _compare(folder, within + name, theirs, ours)
+
+
+def _is_config(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a config in a config, with its defaults filled in."""
+    return isinstance(value, dict) and "model_type" in value
 
 
 def _compare(folder: Path, name: str, offered: Any, running: Any) -> None:

@@ -11,8 +11,8 @@ from sparring_judge.engines.by_name import load_engine
 from sparring_judge.engines.engine import Engine
 from sparring_judge.queue.background_judge import BackgroundJudge
 from sparring_judge.settings import JudgeSettings
-from sparring_shared.errors import SparringError
-from sparring_shared.http import fail, serve
+from sparring_shared.errors import SparringError, fail
+from sparring_shared.http import serve
 
 
 def loader(settings: JudgeSettings) -> Callable[[], Engine]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from sparring_judge.precision import Precision
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
 
@@ -12,17 +13,17 @@ PREFIX = "SPARRING_JUDGE_"
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 EngineName = Literal["pairrm", "llm-blender", "pair-lm", "reward", "openai", "ensemble", "fake"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
 class JudgeSettings(BaseSettings):
     """What `python -m sparring_judge` reads.
 
     `model` is a folder or a Hugging Face hub id (at `revision`, if one is given), for `openai` the name that the endpoint at
-    `url` knows; `ensemble` and `fake` need none. `device` is `auto`, `cpu`, `cuda`, `cuda:1`, `mps` ...; `precision` is fp32 on
-    a CPU and bf16 on a GPU unless set. `workers` processes compute, each with `threads` torch threads on the CPU and a model of
-    its own; with one, the process that answers computes as well. Token limits, in tokens with tag and separators, are those of
-    the model's config unless set here.
+    `url` knows; `ensemble` and `fake` need none. `device` is `auto`, `cpu`, `cuda`, `cuda:1`, `mps` ...; `precision` is fp32
+    on a CPU and on a GPU fp16 for PairRM, bf16 for language models, unless set. `workers` processes compute, each with
+    `threads` torch threads on the CPU and a model of its own, on `auto` and `cuda` in turns on the cards that are in sight;
+    with one, the process that answers computes as well. Token limits, in tokens with tag and separators, are those of the
+    model's config unless set here.
 
     `max_queued` units of work may wait before a request is refused (429); a request may take `deadline_seconds`; when the
     process is asked to end, it has `drain_seconds` to finish what it began. `lone_answer_against` is the answer that a

@@ -4,7 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
-from sparring_shared.http import fail
+from sparring_shared.errors import fail
 from sparring_shared.run_config import explain
 from sparring_shared.settings import FolderSettings
 from sparring_trainer.settings import TrainerSettings

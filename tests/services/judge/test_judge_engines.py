@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from scripted_endpoint import completion, endpoint
 from small_judge import wait_until_ready
@@ -38,11 +39,19 @@ def settings(tmp_path_factory: pytest.TempPathFactory, small_judge: Path) -> Ite
     members = ({"engine": "pairrm", "model": str(small_judge)}, pair_lm, reward | {"weight": 3})
     with endpoint(lambda *_: completion("A", {"A": -0.5, "B": -1.5})) as server:
         yield {
+            "pairrm": JudgeSettings(device="cpu", model=str(small_judge)),
             "pair-lm": JudgeSettings(device="cpu", **pair_lm),
             "reward": JudgeSettings(device="cpu", **reward),
             "ensemble": JudgeSettings(device="cpu", engine="ensemble", members=members),
             "openai": JudgeSettings(engine="openai", model="m", url=server.url),
         }
+
+
+@pytest.mark.parametrize("engine", ["pairrm", "pair-lm", "reward"])
+def test_cudnn_makes_no_plan_for_each_length(settings: dict[str, JudgeSettings], engine: str) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    load_engine(settings[engine]).load()
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 
 @pytest.mark.parametrize(("engine", "workers"), [("pair-lm", 1), ("reward", 1), ("ensemble", 1), ("openai", 1), ("pair-lm", 2)])

@@ -1,11 +1,14 @@
-"""The command `sparring`, as a process: wrong input ends in one sentence and exit code 2."""
+"""The command `sparring`: wrong input ends in one sentence and exit code 2."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from sparring_controller.cli import main
 
 CONFIG = """
 name = "{name}"
@@ -18,19 +21,26 @@ k = {k}
 """
 
 
-def sparring(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """Exit code and both outputs; nothing listens at the controller's address."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARRING_")}
-    done = subprocess.run(
-        [sys.executable, "-c", "from sparring_controller.cli import main; main()", *arguments],
-        env=environment | {"SPARRING_CONTROLLER_PORT": "1"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def sparring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Exit code and both outputs of a command in an empty folder; nothing listens at the controller's address."""
+    for name in [name for name in os.environ if name.startswith("SPARRING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SPARRING_CONTROLLER_PORT", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sparring", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        said, complaint = capfd.readouterr()
+        return ended.value.code, said, complaint
+
+    return run
 
 
 def config(folder: Path, **values: object) -> str:
@@ -51,45 +61,46 @@ def config(folder: Path, **values: object) -> str:
         (["demo"], "There is no run config at configs/demo-sppo.toml; give the path of a TOML file."),
     ],
 )
-def test_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:
-    assert sparring(tmp_path, *arguments) == (2, "", f"sparring: {said}\n")
+def test_one_sentence_and_exit_code_2(sparring: Command, arguments: list[str], said: str) -> None:
+    assert sparring(*arguments) == (2, "", f"sparring: {said}\n")
 
 
-def test_a_config_that_does_not_fit(tmp_path: Path) -> None:
+def test_a_config_that_does_not_fit(sparring: Command, tmp_path: Path) -> None:
     path = config(tmp_path, k=1)
     said = f"sparring: {path}: sampling.k: Input should be greater than or equal to 2 (it is 1).\n"
-    assert sparring(tmp_path, "run", path) == (2, "", said)
+    assert sparring("run", path) == (2, "", said)
     (tmp_path / "run.toml").write_text(CONFIG.format(name="a", model="m", source="p.jsonl", k=5) + "temprature = 1\n")
     said = f"sparring: {path}: sampling.temprature: no such key; remove it or correct its name.\n"
-    assert sparring(tmp_path, "run", path) == (2, "", said)
+    assert sparring("run", path) == (2, "", said)
 
 
-def test_a_missing_model_of_a_config(tmp_path: Path) -> None:
+def test_a_missing_model_of_a_config(sparring: Command, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    assert sparring(tmp_path, "run", config(tmp_path)) == (
+    assert sparring("run", config(tmp_path)) == (
         2,
         "",
         "sparring: There is no model at models/none; correct policy.model.\n",
     )
 
 
-def test_a_prompt_file_is_looked_at_before_anything_starts(tmp_path: Path) -> None:
+def test_a_prompt_file_is_looked_at_before_anything_starts(sparring: Command, tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "What is zinc?"}\nzinc\n')
     path = config(tmp_path, model="some/hub-model")
     said = "sparring: Line 2 of prompts.jsonl is not JSON; correct or remove it.\n"
-    assert sparring(tmp_path, "run", path) == (2, "", said)
+    assert sparring("run", path) == (2, "", said)
 
 
-def test_down_where_nothing_runs(tmp_path: Path) -> None:
-    assert sparring(tmp_path, "down") == (0, "Nothing was running for runs.\n", "")
+def test_down_where_nothing_runs(sparring: Command) -> None:
+    assert sparring("down") == (0, "Nothing was running for runs.\n", "")
 
 
-def test_games_are_played_by_the_trainers_program(tmp_path: Path) -> None:
+def test_games_are_played_by_the_trainers_program(sparring: Command, tmp_path: Path) -> None:
     said = f"sparring: there is no folder {tmp_path.resolve()}/absent for the figure; make it or give another path.\n"
-    assert sparring(tmp_path, "games", "--all", "--plot", "absent/games.png") == (2, "", said)
-    code, table, _ = sparring(tmp_path, "games", "--game", "rock-paper-scissors")
+    assert sparring("games", "--all", "--plot", "absent/games.png") == (2, "", said)
+    code, table, _ = sparring("games", "--game", "rock-paper-scissors")
     assert (code, table.splitlines()[0].split(" | ")[1]) == (0, "method")
 
 
-def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
-    assert sparring(tmp_path, "fly")[0] == 2
+def test_an_unknown_command_is_a_usage_error() -> None:
+    command = [Path(sys.executable).with_name("sparring"), "fly"]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 2

@@ -23,14 +23,19 @@ def write_checkpoint(
     (folder / "config.json").write_text(json.dumps(CONFIG | (config or {})))
     tokenizer = {"model": {"vocab": vocab or {"a": 0}}, "added_tokens": [{"content": "<s>", "id": 1}]}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    write_weights(folder / "model.safetensors", SHAPES if shapes is None else shapes, fill)
+    return folder
+
+
+def write_weights(path: Path, shapes: dict[str, tuple[int, ...]], fill: int = 0) -> None:
+    """A safetensors file of fp32 tensors, every byte `fill`."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name, shape in (SHAPES if shapes is None else shapes).items():
+    for name, shape in shapes.items():
         count = 1
         for size in shape:
             count *= size
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + 4 * count]}
         end += 4 * count
     packed = json.dumps(header).encode()
-    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(packed)) + packed + bytes([fill]) * end)
-    return folder
+    path.write_bytes(struct.pack("<Q", len(packed)) + packed + bytes([fill]) * end)

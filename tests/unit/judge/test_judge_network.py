@@ -1,5 +1,6 @@
 """Our forward pass against transformers' DebertaV2Model, on random weights of several shapes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,15 @@ import torch
 from transformers import DebertaV2Config, DebertaV2Model
 from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
 
+from sparring_judge.engines.models.devices import number_format
+from sparring_judge.engines.pairrm import network as building
 from sparring_judge.engines.pairrm.attention import at_once
-from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
-from sparring_judge.engines.pairrm.network import build_network
+from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
+from sparring_judge.engines.pairrm.network import build_network, precision_on
 from sparring_judge.engines.pairrm.passes import Pass
 from sparring_judge.engines.pairrm.relative_positions import relative_buckets
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 SHAPE: dict[str, Any] = {
@@ -131,6 +134,30 @@ def test_a_precision_that_a_cpu_does_not_compute_in_is_refused() -> None:
     _, weights, config = reference()
     with pytest.raises(InvalidInput, match="computes in fp32, int8 on cpu, not in bf16; set one of them"):
         ours(weights, config, "bf16")
+
+
+def test_a_gpu_computes_as_llm_blender_does_and_language_models_in_the_format_of_their_training() -> None:
+    devices = [torch.device(name) for name in ("cpu", "cuda:1", "mps")]
+    assert [precision_on(device, None) for device in devices] == ["fp32", "fp16", "fp16"]
+    assert [number_format(None, device) for device in devices] == [torch.float32, torch.bfloat16, torch.bfloat16]
+    assert precision_on(devices[1], "bf16") == "bf16"
+    with pytest.raises(InvalidInput, match="computes in fp16, bf16, fp32 on cuda:1, not in int8; set one of them"):
+        precision_on(devices[1], "int8")
+
+
+def test_what_overflows_in_fp16_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a GPU: not packed for a CPU, in the precision that is wanted.
+    monkeypatch.setattr(building, "_pack", lambda *_, **__: None)
+    monkeypatch.setattr(building, "precision_on", lambda _, wanted: wanted)
+    _, weights, config = reference(initializer_range=0.1)
+    weights["pretrained_model.embeddings.word_embeddings.weight"][49, 0] = 1e5
+    wide, narrow = ours(weights, config, "fp32"), ours(weights, config, "fp16")
+    wide.attend = narrow.attend = at_once
+    some = [Pass((*range(20), last, *range(20, 40)), (1, 10, 30)) for last in (48, 49, 47)]
+    wanted, found = wide.logits(some), narrow.logits(some)
+    assert all(map(math.isfinite, wanted))
+    assert math.isnan(found[1])
+    assert found[::2] == pytest.approx(wanted[::2], abs=1e-2)
 
 
 @pytest.mark.parametrize(("buckets", "largest"), [(256, 512), (32, 512), (16, 64), (8, 2048)])

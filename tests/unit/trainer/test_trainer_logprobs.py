@@ -82,6 +82,21 @@ def test_log_probs_and_gradients_equal_those_of_full_logits(kind: str, monkeypat
         torch.testing.assert_close(ours_gradient, their_gradient, atol=2e-5, rtol=1e-4)
 
 
+def test_no_more_logits_are_in_memory_at_once_than_a_large_vocabulary_leaves_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    made = model("llama")
+    wanted = answer_logprobs(made, IDS, STARTS, LENGTHS)
+    made.lm_head.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
+    answer_logprobs(made, IDS, STARTS, LENGTHS)
+    monkeypatch.setattr(logprobs, "CHUNK_LOGITS", 5 * 37 - 1)
+    cut = answer_logprobs(made, IDS, STARTS, LENGTHS)
+
+    assert rows == [6, 4, 2]
+    torch.testing.assert_close(cut, wanted, atol=1e-6, rtol=0)
+    monkeypatch.undo()
+    assert [logprobs.chunk_tokens(words) for words in (512, 32_000, 128_256, 262_144, 1 << 30)] == [1024, 1024, 523, 256, 1]
+
+
 def test_padding_does_not_matter() -> None:
     made = model("llama").double()
     padded = torch.cat([IDS, torch.full((3, 9), 17)], dim=1)

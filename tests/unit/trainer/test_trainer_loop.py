@@ -1,11 +1,12 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainerState
 
 from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
 from sparring_shared.wire.trainer import JobStatus
@@ -38,13 +39,21 @@ def policy() -> LlamaForCausalLM:
     return model
 
 
-def trainer(folder: Path, model: LlamaForCausalLM, steps: Steps, algorithm: SppoConfig | InpoConfig) -> StepTrainer:
+def trainer(
+    folder: Path,
+    model: LlamaForCausalLM,
+    steps: Steps,
+    algorithm: SppoConfig | InpoConfig,
+    save_steps: int = 100,
+    **config: str,
+) -> StepTrainer:
     job = JobFolder(folder)
     blank = {"step": 0, "total_steps": None, "metrics": {}, "eta_seconds": None, "checkpoint": None, "error": None}
     job.write_status(JobStatus.model_validate({"job_id": "j", "state": "running", **blank}))
     progress = Progress(job, len(steps), writes=True)
     progress.begin(0)
-    arguments = training_arguments(folder / "checkpoints", CONFIG, seed=0, save_steps=100)
+    chosen = TrainingConfig.model_validate(CONFIG.model_dump() | config)
+    arguments = training_arguments(folder / "checkpoints", chosen, seed=0, save_steps=save_steps)
     return StepTrainer(model, arguments, steps, algorithm=algorithm, schedule_steps=len(steps), on_step=progress.step)
 
 
@@ -121,3 +130,42 @@ def test_training_moves_the_policy_and_reports_every_step(tmp_path: Path) -> Non
     assert chosen > 0.1 > rejected
     status = JobFolder(tmp_path).status()
     assert (status.step, status.total_steps, status.eta_seconds) == (6, 6, 0)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adamw"])
+def test_the_optimizer_goes_weight_by_weight_and_changes_them_to_the_same_bits(tmp_path: Path, name: str) -> None:
+    steps = Steps(examples(2), Anchors(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)), [[0, 1]], budget=999)
+    ours, all_at_once = policy().float(), policy().float()
+    optimizer, same = (
+        trainer(tmp_path, model, steps, SppoConfig(eta=10), optimizer=name).create_optimizer() for model in (ours, all_at_once)
+    )
+    assert [group["foreach"] for group in optimizer.param_groups] == [False, False]
+    for group in same.param_groups:
+        group["foreach"] = True
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        for weight, other in zip(ours.parameters(), all_at_once.parameters(), strict=True):
+            weight.grad = torch.randn(weight.shape, generator=draw)
+            other.grad = weight.grad.clone()
+        optimizer.step()
+        same.step()
+
+    assert all(map(torch.equal, ours.parameters(), all_at_once.parameters()))
+
+
+@pytest.mark.parametrize(("save_steps", "saved"), [(2, [2, 4]), (4, [4]), (6, []), (100, [])])
+def test_what_is_needed_to_go_on_is_saved_while_steps_remain(tmp_path: Path, save_steps: int, saved: list[int]) -> None:
+    found: list[int] = []
+
+    class Saves(TrainerCallback):
+        def on_save(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+            found.append(state.global_step)
+
+    pairs, zeros = examples(6), np.zeros((6, 2), np.float32)
+    steps = Steps(pairs, Anchors(zeros, zeros), plan_steps(6, 1, 1, 0), budget=100)
+    looped = trainer(tmp_path, policy(), steps, SppoConfig(eta=10), save_steps)
+    looped.add_callback(Saves())
+    looped.train()
+
+    assert found == saved
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*")] == [f"checkpoint-{step}" for step in saved[-1:]]

@@ -76,10 +76,9 @@ class BlenderComputer:
 
     def __init__(self, model: BlenderModel) -> None:
         package = _package()
-        import torch
+        from sparring_judge.engines.models.devices import set_up_torch  # torch takes seconds to import
 
-        torch.set_num_threads(model.threads)
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if model.device == "auto" else model.device
+        device = str(set_up_torch(model.device, model.threads))
         self.description = Description(device, batch_tokens=2048)
         self._blender: Any = package.Blender(blender_config=package.BlenderConfig(device=device, use_tqdm=False))
         self._blender.loadranker(

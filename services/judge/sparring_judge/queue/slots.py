@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import Protocol
 
+from sparring_judge.engines import worker
 from sparring_judge.engines.engine import Computed, Computer, Description
 from sparring_judge.tasks.units import Unit
 from sparring_shared.errors import SparringError
@@ -52,10 +53,10 @@ class ThreadSlot:
 
 
 class ProcessSlot:
-    """A process with a computer of its own; one that dies is replaced before the next batch."""
+    """A process with a computer of its own, the worker `number`; one that dies is replaced before the next batch."""
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
+    def __init__(self, load: Load, number: int) -> None:
+        self._load, self._number = load, number
         self._executor = self._start()
         self._described = self._executor.submit(_describe_ours)
 
@@ -78,7 +79,7 @@ class ProcessSlot:
         self._executor.shutdown(cancel_futures=True)
 
     def _start(self) -> Executor:
-        return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self._load,))
+        return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self._load, self._number))
 
 
 def open_slots(load: Load, workers: int) -> list[Slot]:
@@ -89,7 +90,7 @@ def open_slots(load: Load, workers: int) -> list[Slot]:
     if workers == 1:
         computer = load()
         return [ThreadSlot(computer) for _ in range(computer.description.parallel)]
-    slots = [ProcessSlot(load) for _ in range(workers)]
+    slots = [ProcessSlot(load, number) for number in range(workers)]
     assert all(slot.description for slot in slots)
     return list(slots)
 
@@ -98,9 +99,10 @@ def open_slots(load: Load, workers: int) -> list[Slot]:
 _ours: Computer | SparringError | None = None
 
 
-def _begin(load: Load) -> None:
+def _begin(load: Load, number: int) -> None:
     """Load the computer; the signals that end the service are its own business, and this process ends with it."""
     global _ours
+    worker.number = number
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

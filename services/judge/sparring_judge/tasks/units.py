@@ -101,7 +101,9 @@ def judgement(plan: Plan, values: Sequence[Value], cache_hits: int = 0) -> Judge
     if len(numbers) < len(values):
         return next(value for value in values if isinstance(value, SparringError))
     if not all(map(math.isfinite, numbers)):
-        return Broken("The judge gave a logit that is not finite; the weights are damaged or overflow in this precision.")
+        return Broken(
+            "The judge gave a logit that is not finite: the weights are damaged, or overflow in fp16; set a wider precision."
+        )
     count = len(plan.reading.tokens)
     logits = np.full((count, count), np.nan)
     np.fill_diagonal(logits, 0.0)

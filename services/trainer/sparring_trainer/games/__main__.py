@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparring_shared.http import fail
+from sparring_shared.errors import fail
 
 if TYPE_CHECKING:
     from sparring_trainer.games.findings import GameReport

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from sparring_shared.errors import SparringError
-from sparring_shared.http import fail
+from sparring_shared.errors import SparringError, fail
 from sparring_trainer.job.folder import JobFolder
 from sparring_trainer.settings import TrainerSettings
 
@@ -60,7 +59,8 @@ def main() -> int:
     try:
         from sparring_trainer.job.training import train
 
-        train(folder, checkpoint_steps=TrainerSettings().checkpoint_steps)
+        settings = TrainerSettings()
+        train(folder, checkpoint_steps=settings.checkpoint_steps, device=settings.device)
     except SparringError as error:
         return _failed(folder, error.message)
     except Exception as error:  # noqa: BLE001  # the job's outermost frame: the reason must reach the status

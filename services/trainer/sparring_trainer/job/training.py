@@ -18,6 +18,7 @@ from sparring_shared.errors import Broken
 from sparring_shared.probe import write_probe
 from sparring_shared.records import Pair
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
+from sparring_trainer.device_name import DeviceName
 from sparring_trainer.job.folder import PROVENANCE, JobFolder, Provenance
 from sparring_trainer.job.progress import Progress, summarise
 from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
@@ -32,23 +33,24 @@ FINAL_PAIRS = 256
 """How many pairs are scored once more after training."""
 
 
-def train(folder: JobFolder, *, checkpoint_steps: int) -> None:
+def train(folder: JobFolder, *, checkpoint_steps: int, device: DeviceName = "auto") -> None:
     """Run the job of a folder, from its last inner checkpoint if there is one, and publish the trained policy.
 
-    Raises InvalidInput for pairs or models that do not fit, Broken when memory does not suffice.
+    Raises InvalidInput for pairs or models that do not fit, Broken when memory does not suffice, Unavailable where
+    torch is built for GPUs and finds none.
     """
     try:
-        _train(folder, checkpoint_steps)
+        _train(folder, checkpoint_steps, device)
     except torch.OutOfMemoryError as error:
         raise Broken("The GPU is out of memory; lower training.micro_batch_tokens or set gradient_checkpointing.") from error
 
 
-def _train(folder: JobFolder, checkpoint_steps: int) -> None:
+def _train(folder: JobFolder, checkpoint_steps: int, device: DeviceName) -> None:
     disable_progress_bar()
     request = folder.request()
     config = request.training
     examples = read_examples(request)
-    arguments = training_arguments(folder.checkpoints, config, request.seed, checkpoint_steps)
+    arguments = training_arguments(folder.checkpoints, config, request.seed, checkpoint_steps, device)
     model, anchors = _model_and_anchors(folder, request, examples, arguments)
     if config.gradient_checkpointing:
         enable_gradient_checkpointing(model)

@@ -17,7 +17,9 @@ from transformers import PreTrainedModel
 from sparring_shared.errors import InvalidInput
 
 CHUNK = 1024
-"""Answer tokens whose logits are in memory at once."""
+"""Answer tokens whose logits are in memory at once, unless they are more than CHUNK_LOGITS."""
+CHUNK_LOGITS = 1 << 26
+"""256 MiB in fp32; the backward pass holds four times as much."""
 
 
 def answer_logprobs(model: PreTrainedModel, input_ids: Tensor, starts: Tensor, lengths: Tensor) -> Tensor:
@@ -35,14 +37,20 @@ def answer_logprobs(model: PreTrainedModel, input_ids: Tensor, starts: Tensor, l
     return torch.stack([row.sum() for row in scored.split(lengths.tolist())])
 
 
+def chunk_tokens(vocabulary: int) -> int:
+    """How many tokens meet the head at once; 523 for a vocabulary of 128k."""
+    return max(1, min(CHUNK, CHUNK_LOGITS // vocabulary))
+
+
 def token_logprobs(model: PreTrainedModel, hidden: Tensor, targets: Tensor) -> Tensor:
     """log pi(target) in nats, fp32 (or wider, as the model is), of `hidden` [N, H] and `targets` [N]: shape [N].
 
     The logits of a chunk are computed again in the backward pass rather than kept.
     """
+    tokens = chunk_tokens(model.config.get_text_config().vocab_size)
     scored = [
         checkpoint(_chunk_logprobs, model, some, target, use_reentrant=False)
-        for some, target in zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+        for some, target in zip(hidden.split(tokens), targets.split(tokens), strict=True)
     ]
     return torch.cat([part for part in scored if part is not None]) if scored else hidden.new_zeros(0)
 

@@ -19,12 +19,14 @@ from accelerate.utils import broadcast_object_list, gather_object
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sparring_shared.algorithms import Algorithm
 from sparring_shared.run_config import TrainingConfig
+from sparring_trainer.device_name import DeviceName
 from sparring_trainer.learning.batches import MicroBatch, Steps, micro_batches, rows
+from sparring_trainer.learning.device import use_cpu
 from sparring_trainer.learning.examples import Example
 from sparring_trainer.learning.objectives import PAIR_METRICS, measure
 
@@ -35,8 +37,15 @@ OnStep: TypeAlias = Callable[[int, dict[str, float]], None]
 _OPTIMIZERS = {"rmsprop": "rmsprop", "adamw": "adamw_torch"}
 
 
-def training_arguments(folder: Path, config: TrainingConfig, seed: int, save_steps: int) -> TrainingArguments:
-    """The Trainer's arguments; creating them also sets up the device and the process group. `folder` gets checkpoints."""
+def training_arguments(
+    folder: Path, config: TrainingConfig, seed: int, save_steps: int, device: DeviceName = "auto"
+) -> TrainingArguments:
+    """The Trainer's arguments; creating them also sets up the device and the process group. `folder` gets checkpoints.
+
+    Raises Unavailable where torch is built for GPUs and finds none, see `trains_on_cpu`.
+    """
+    # Where torch prefers cuDNN's attention (Hopper), that plans anew for each of our many lengths.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,
@@ -48,7 +57,7 @@ def training_arguments(folder: Path, config: TrainingConfig, seed: int, save_ste
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         bf16=config.precision == "bf16",
-        use_cpu=not torch.accelerator.is_available(),
+        use_cpu=use_cpu(device),
         seed=seed,
         save_strategy="steps",
         save_steps=save_steps,
@@ -103,6 +112,15 @@ def part() -> None:
     state.destroy_process_group()
 
 
+class SaveToGoOn(TrainerCallback):
+    """Saves while steps remain: after the last one the policy is published, and there is nothing left to go on with."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Called after the Trainer's own decision, which is to save at the end too."""
+        if state.global_step >= state.max_steps:
+            control.should_save = False
+
+
 class StepTrainer(Trainer):
     """Trains `model`, which scores answers (`logprobs.bind_scoring`), through the optimizer steps of `steps`."""
 
@@ -116,12 +134,20 @@ class StepTrainer(Trainer):
         schedule_steps: int,
         on_step: OnStep,
     ) -> None:
-        super().__init__(model=model, args=arguments, train_dataset=steps)
+        super().__init__(model=model, args=arguments, train_dataset=steps, callbacks=[SaveToGoOn()])
         self._steps = steps
         self._algorithm = algorithm
         self._schedule_steps = schedule_steps
         self._on_step = on_step
         self._step_metrics: dict[str, float] = {}
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(
+        args: TrainingArguments, model: PreTrainedModel | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The Trainer's, one weight at a time: all at once, as torch does on a GPU, a step holds one more copy of them."""
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(args, model)
+        return kind, options | {"foreach": False}
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The steps in their order; what a process gets of a step is already settled."""

@@ -91,10 +91,14 @@ def prompt_encoder(folder: Path) -> PromptEncoder:
 def save_model(model: PreTrainedModel, folder: Path, source: Path, *, as_source: bool) -> None:
     """Write weights and config as safetensors, in fp32 or in the source's dtype, and copy the source's tokenizer files.
 
+    The model's own weights are rounded, one by one, so that no second copy is made and the model is what the folder says.
     The tokenizer is copied byte for byte, so that all versions of a run speak the very same tokens.
     """
     dtype = _stored_dtype(source) if as_source else torch.float32
-    model.to(dtype).save_pretrained(folder)  # pyright: ignore[reportArgumentType]  # transformers annotates `to` wrongly
+    for weight in model.parameters():
+        # `model.to` would round buffers too: a folder does not hold rotary frequencies, who loads it computes them exactly.
+        weight.data = weight.data.to(dtype)
+    model.save_pretrained(folder)
     for pattern in _BESIDE_WEIGHTS:
         for path in source.glob(pattern):
             shutil.copyfile(path, folder / path.name)

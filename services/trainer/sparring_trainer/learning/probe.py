@@ -9,8 +9,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from sparring_shared.errors import SparringError
-from sparring_shared.http import fail
+from sparring_shared.errors import SparringError, fail
 from sparring_shared.probe import Probe, write_probe
 from sparring_shared.records import Message
 from sparring_trainer.learning.logprobs import full_logprobs

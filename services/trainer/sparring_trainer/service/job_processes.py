@@ -34,6 +34,7 @@ def environment(settings: TrainerSettings, inherited: Mapping[str, str]) -> dict
     """Variables of a job: all paths are local, so nothing is looked up on the hub."""
     variables = {**inherited, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
     variables["SPARRING_TRAINER_CHECKPOINT_STEPS"] = str(settings.checkpoint_steps)
+    variables["SPARRING_TRAINER_DEVICE"] = settings.device
     if settings.threads is not None:
         variables["OMP_NUM_THREADS"] = variables["MKL_NUM_THREADS"] = str(settings.threads)
     if settings.processes == 1:

@@ -7,7 +7,8 @@ from transformers import AutoConfig
 
 from sparring_judge.engines.language_models.chat_tokenizer import ChatTokenizer
 from sparring_judge.engines.models.folder import find_model
-from sparring_judge.settings import JudgeSettings, Precision
+from sparring_judge.precision import Precision
+from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import CheckpointMismatch
 from sparring_shared.records import JudgeRef
 

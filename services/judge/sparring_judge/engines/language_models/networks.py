@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from sparring_judge.engines.engine import Computed, Description
 from sparring_judge.engines.language_models.chat_tokenizer import Encoded
 from sparring_judge.engines.language_models.model_files import LmFiles
-from sparring_judge.engines.models.devices import number_format, torch_device
+from sparring_judge.engines.models.devices import number_format, set_up_torch
 from sparring_judge.engines.models.length_batches import length_batches, padding
 from sparring_judge.tasks.units import Unit
 from sparring_shared.errors import CheckpointMismatch
@@ -127,8 +127,7 @@ def load_rewards(files: LmFiles) -> LmComputer:
 
 def _load(kind: Any, files: LmFiles) -> PreTrainedModel:
     """The model in its number format on its device, dropout off."""
-    torch.set_num_threads(files.threads)
-    device = torch_device(files.device)
+    device = set_up_torch(files.device, files.threads)
     dtype = number_format(files.precision, device)
     try:
         model, report = kind.from_pretrained(

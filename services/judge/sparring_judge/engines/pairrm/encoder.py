@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sparring_judge.engines.models.length_batches import length_batches
 from sparring_judge.engines.pairrm.attention import Attend, Places, Positions, by_head
-from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
+from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
 from sparring_judge.engines.pairrm.linear import Linear
 from sparring_judge.engines.pairrm.passes import Pass, even_groups, padded_length
 from sparring_judge.engines.pairrm.relative_positions import relative_rows

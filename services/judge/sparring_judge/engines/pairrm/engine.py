@@ -8,7 +8,8 @@ from sparring_judge.engines.engine import Computed, Description, Engine
 from sparring_judge.engines.pairrm.checkpoint import JudgeFiles, find_judge
 from sparring_judge.engines.pairrm.passes import Pass, TokenisedTask, cut, distinct_games, lay_out
 from sparring_judge.engines.pairrm.tokenizer import JudgeTokenizer, load_tokenizer
-from sparring_judge.settings import JudgeSettings, Precision
+from sparring_judge.precision import Precision
+from sparring_judge.settings import JudgeSettings
 from sparring_judge.tasks.task import Game, Task
 from sparring_judge.tasks.units import Limits, Plan, Unit, unit_key
 from sparring_shared.errors import CheckpointMismatch

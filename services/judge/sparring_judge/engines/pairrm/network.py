@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sparring_judge.engines.models.devices import torch_device
+from sparring_judge.engines.models.devices import set_up_torch
 from sparring_judge.engines.pairrm.attention import at_once
-from sparring_judge.engines.pairrm.checkpoint import EncoderConfig
 from sparring_judge.engines.pairrm.encoder import PairRmNetwork
+from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
 from sparring_judge.engines.pairrm.freed_memory import keep_freed_memory
 from sparring_judge.engines.pairrm.passes import Pass
-from sparring_judge.settings import Precision
+from sparring_judge.precision import Precision
 from sparring_shared.errors import CheckpointMismatch, InvalidInput
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -61,13 +61,12 @@ def build_network(
 ) -> PairRmNetwork:
     """The network with the weights of a checkpoint, on `device` (`auto` takes a GPU if there is one).
 
-    `precision` is fp32 or int8 on a CPU, fp32, bf16 or fp16 elsewhere; None is fp32 on a CPU and bf16 elsewhere.
+    `precision` is one that `precision_on` allows there.
     Raises CheckpointMismatch when names or shapes do not fit the config, InvalidInput for a device that is not there or a
     precision that it does not compute in.
     """
-    torch.set_num_threads(threads)
-    place = torch_device(device)
-    precision = _precision(precision, place)
+    place = set_up_torch(device, threads)
+    precision = precision_on(place, precision)
     # transformers before 4.31 stored this constant with the weights.
     ours = {_our_name(name): tensor for name, tensor in tensors.items() if not name.endswith("position_ids")}
     with torch.device("meta"):
@@ -102,8 +101,12 @@ def _trial(length: int, vocabulary: int) -> Pass:
     return Pass(tuple(at * 7919 % vocabulary for at in range(length)), (1, length // 3, 2 * length // 3))
 
 
-def _precision(wanted: Precision | None, device: torch.device) -> Precision:
-    possible: tuple[Precision, ...] = ("fp32", "int8") if device.type == "cpu" else ("bf16", "fp16", "fp32")
+def precision_on(device: torch.device, wanted: Precision | None) -> Precision:
+    """The precision to compute in; unless one is wanted, fp32 on a CPU and fp16 elsewhere, as llm-blender.
+
+    Raises InvalidInput for one that the network does not compute in there.
+    """
+    possible: tuple[Precision, ...] = ("fp32", "int8") if device.type == "cpu" else ("fp16", "bf16", "fp32")
     if wanted is None:
         return possible[0]
     if wanted not in possible:
