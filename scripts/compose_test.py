@@ -72,13 +72,13 @@ def _possible() -> int:
 
 def _stage(folder: Path) -> None:
     with _timed("lint"):
-        lint(folder)
+        pip = lint(folder)  # ours may have been made by uv, without one
     with ExitStack() as stack:
         with _timed("engine"):
             stack.enter_context(engine(folder))
         os.environ |= _project()
         with _timed("base images"):
-            os.environ |= base_images(folder) | wheels_image()
+            os.environ |= base_images(folder) | wheels_image(pip)
         with _timed("build"):
             must_quietly([*COMPOSE, "build", "--progress", "plain"], 1500)
             os.environ["SPARRING_VLLM_IMAGE"] = vllm_stand_in(f"sparring/generator:{VERSION}-cpu")

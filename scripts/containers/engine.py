@@ -29,6 +29,8 @@ def why_none() -> str | None:
         return "no Docker engine is installed, and there is no apt-get to install one with."
     if told(["unshare", "--mount", "--net", "true"], 20) is None:
         return "no Docker engine answers, and this process may not make the namespaces that one needs."
+    if not _SOURCES.is_file() and told(["docker", "compose", "version"]) is None:
+        return "`docker compose` (version 2) is not installed, and it can be fetched on Debian only."
     return None
 
 

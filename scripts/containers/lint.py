@@ -11,8 +11,8 @@ _NOT_SCANNED = r"\.(safetensors|png|parquet)$"
 _PLACEHOLDERS = r"^(any|p|p1|password)$|0123abc"
 
 
-def lint(folder: Path) -> None:
-    """Raises CalledProcessError after the tools have said what is wrong. They live in an environment of their own."""
+def lint(folder: Path) -> Path:
+    """The pip of the environment that the tools live in. Raises CalledProcessError after they have said what is wrong."""
     bin_folder = folder / "lint" / "bin"
     must([sys.executable, "-m", "venv", str(folder / "lint")], 120)
     must([str(bin_folder / "pip"), "install", "--quiet", "--disable-pip-version-check", *_TOOLS], 300)
@@ -23,3 +23,4 @@ def lint(folder: Path) -> None:
     scan = [str(bin_folder / "detect-secrets-hook"), "--exclude-files", _NOT_SCANNED, "--exclude-secrets", _PLACEHOLDERS]
     must([*scan, *files], 300)
     say(f"hadolint finds nothing in {len(dockerfiles)} Dockerfiles, detect-secrets nothing in {len(files)} files")
+    return bin_folder / "pip"

@@ -1,6 +1,5 @@
 """Pip's own folder of wheels as an image, since an image is what every builder reaches, whatever its network is."""
 
-import sys
 from pathlib import Path
 
 from containers.commands import ROOT, CannotTest, must, say, told
@@ -11,9 +10,12 @@ _RECIPE = ROOT / "scripts" / "containers" / "wheels.Dockerfile"
 _NAMES = (":env:.find-links", "install.find-links", "global.find-links")
 
 
-def wheels_image() -> dict[str, str]:
+def wheels_image(pip: Path) -> dict[str, str]:
     """Variables for compose.build.yml: the image of pip's folder of wheels, if it has one. Raises CannotTest."""
-    folder = wheels_folder(told([sys.executable, "-m", "pip", "config", "list"]) or "")
+    settings = told([str(pip), "config", "list"])
+    if settings is None:
+        raise CannotTest(f"{pip} does not run, so it cannot say where it looks for wheels; install a Python with pip.")
+    folder = wheels_folder(settings)
     if folder is None:
         return {}
     must(["docker", "build", "--quiet", "--tag", _TAG, "--file", str(_RECIPE), str(folder)], 600)

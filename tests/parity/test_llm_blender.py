@@ -82,7 +82,8 @@ def test_the_package_says_what_the_golden_file_holds(tmp_path: Path) -> None:
     from write_golden import golden
 
     holds = json.loads((ROOT / "tests" / "golden" / "pairrm.json").read_text(encoding="utf-8"))
-    assert differences(golden(tmp_path), holds) == []
+    # Which versions said it does not matter: with a GPU PyTorch is another build.
+    assert differences(golden(tmp_path) | {"env": None}, holds | {"env": None}) == []
 
 
 def differences(found: Any, wanted: Any, at: str = "") -> list[str]:

@@ -1,5 +1,6 @@
 """What the container stage finds out about a machine before it builds."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ def test_what_they_cannot_be_given_is_told(wheels: Any, place: str) -> None:
     )
 
 
+def test_a_pip_that_is_not_there_is_told(wheels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wheels").mkdir()
+    pip, docker = tmp_path / "pip", tmp_path / "docker"
+    pip.write_text(f"#!/bin/sh\necho \"global.find-links='{tmp_path}/wheels'\"\n")
+    docker.write_text("#!/bin/sh\nexit 0\n")
+    for program in (pip, docker):
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert wheels.wheels_image(pip) == {"SPARRING_WHEELS_IMAGE": "sparring-stand-in/wheels"}
+    with pytest.raises(Exception, match=r"none does not run, so it cannot say where it looks for wheels"):
+        wheels.wheels_image(tmp_path / "none")
+
+
 def programs(folder: Path, **ends: int) -> str:
     """A PATH with nothing on it but these programs, which end at once with that exit code."""
     for name, code in ends.items():
@@ -60,6 +74,19 @@ def test_where_an_engine_can_be_had(
 ) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path, **ends))
     monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr(engine, "_SOURCES", SCRIPTS / "compose_test.py")  # any file that is there, as on Debian
     found = engine.why_none()
     assert (found is None) == (reason is None)
     assert reason is None or reason in found
+
+
+def test_no_engine_is_installed_where_compose_could_not_be_had(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", programs(tmp_path, apt_get=0, unshare=0))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(engine, "_SOURCES", tmp_path / "none")
+    assert engine.why_none() == "`docker compose` (version 2) is not installed, and it can be fetched on Debian only."
+    programs(tmp_path, docker=0)
+    (tmp_path / "docker").write_text("#!/bin/sh\ntest $1 = compose\n")
+    assert engine.why_none() is None

@@ -14,7 +14,7 @@ Checker: TypeAlias = Callable[[str, str], str]
 
 
 def find_checker(name: str) -> Checker:
-    """The checker of that name. Raises InvalidInput if no installed package brings it."""
+    """The checker of that name. Raises InvalidInput if no installed package brings it, or one that cannot be loaded."""
     installed = entry_points(group=GROUP)
     if name not in installed.names:
         known = ", ".join(sorted(installed.names)) or "none"
@@ -22,4 +22,11 @@ def find_checker(name: str) -> Checker:
             f"evaluation.checker: no installed package brings the checker {name} (installed: {known}); leave it out, or "
             f"install one with an entry point of the group {GROUP}."
         )
-    return installed[name].load()
+    try:
+        return installed[name].load()
+    except (ImportError, AttributeError) as error:
+        place = installed[name].value
+        raise InvalidInput(
+            f"evaluation.checker: {name} is installed as {place}, which cannot be loaded ({error}); mend that package, or "
+            "leave the checker out."
+        ) from None
