@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from xdist.scheduler import LoadScopeScheduling
 
 TESTS = "tests/"
-# One worker runs all of such a folder: what its tests share takes long to start.
-TOGETHER = ("e2e/", "services/generator/", "contract/", "deploy/")
+# One worker runs all of such a folder or file: what its tests share takes long to start.
+TOGETHER = ("e2e/", "services/generator/", "contract/", "deploy/", "gpu/test_gpu_command")
 
 
 def scope(nodeid: str, together: Sequence[str] = TOGETHER) -> str:
-    """What one worker runs in a row: such a folder, else a single test."""
+    """what one worker runs in a row: such a folder or file, else a single test."""
     return next((folder for folder in together if nodeid.startswith(TESTS + folder)), nodeid)
 
 
