@@ -11,14 +11,9 @@ from skips import allowed
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 TESTS = Path(__file__).parent
 # These begin, the longest first, so that no worker is left alone with one of them at the end.
-FIRST = (
-    "e2e",
-    "services/generator",
-    "gpu/test_gpu_command",
-    "services/trainer/test_trainer_machines",
-    "services/trainer/test_trainer_jobs",
-)
-FIRST += ("services/judge/test_judge_start", "services/judge", "contract", "unit/controller", "unit/trainer", "services")
+FIRST = ("e2e", "services/generator", "gpu/test_gpu_command", "services/trainer/test_trainer_machines")
+FIRST += ("services/trainer/test_trainer_jobs", "services/judge/test_judge_start", "services/judge", "contract")
+FIRST += ("unit/controller", "unit/trainer", "services")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # workers share the processors
