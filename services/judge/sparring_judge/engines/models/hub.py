@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -17,7 +16,7 @@ def hub_folder(repo: str, revision: str | None, files: Sequence[str]) -> Path:
     """
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(files)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         at = f" at revision {revision}" if revision else ""
         raise NotFound(
             f"There is no folder {repo}, and the Hugging Face hub gave no model {repo}{at} ({type(error).__name__}); "
