@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from generator_server import Checkpoints, Server, serving
+from generator_server import Checkpoints, Server, SharedServer, serving
 from random_llama import publish_llama
 
 
@@ -28,6 +28,14 @@ def checkpoints(models_dir: Path) -> Checkpoints:
 
 
 @pytest.fixture(scope="session")
-def server(checkpoints: Checkpoints, models_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(checkpoints.base, models_dir, tmp_path_factory.mktemp("generator") / "log") as started:
-        yield started
+def shared_server(
+    checkpoints: Checkpoints, models_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedServer]:
+    shared = SharedServer(lambda: serving(checkpoints.base, models_dir, tmp_path_factory.mktemp("generator") / "log"))
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def server(shared_server: SharedServer) -> Server:
+    return shared_server.server()

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,3 +76,23 @@ def serving(base: Checkpoint, models_dir: Path, log: Path, dtype: str = "float32
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # vLLM's engine, in the same group, outlives a killed server
             process.wait()
+
+
+class SharedServer:
+    """One server for many tests, started when the first asks for it, and anew after a test that ended it."""
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Server]]) -> None:
+        self._start = start
+        self._running = ExitStack()
+        self._server: Server | None = None
+
+    def server(self) -> Server:
+        """The one that runs."""
+        if self._server is None or self._server.process.poll() is not None:
+            self.close()
+            self._server = self._running.enter_context(self._start())
+        return self._server
+
+    def close(self) -> None:
+        """End it."""
+        self._running.close()

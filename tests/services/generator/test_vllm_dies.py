@@ -4,14 +4,13 @@ import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
 
 import httpx
 import psutil
 import pytest
-from generator_server import Checkpoints, Server, serving
+from generator_server import Checkpoints, Server
 
 pytestmark = pytest.mark.timeout(600)  # a busy machine starts vLLM slowly
 
@@ -29,23 +28,25 @@ def group_of(leader: int) -> list[psutil.Process]:
     return [process for process in alive if process.pid != leader and os.getpgid(process.pid) == leader]
 
 
-def test_an_engine_killed_in_the_middle_of_a_load(checkpoints: Checkpoints, models_dir: Path, tmp_path: Path) -> None:
-    with serving(checkpoints.base, models_dir, tmp_path / "log") as server, ThreadPoolExecutor(2) as pool:
-        (engine,) = (child for child in psutil.Process(server.process.pid).children() if "EngineCore" in child.cmdline()[0])
+def test_an_engine_killed_in_the_middle_of_a_load(server: Server, checkpoints: Checkpoints) -> None:
+    (engine,) = (child for child in psutil.Process(server.process.pid).children() if "EngineCore" in child.cmdline()[0])
+    loaded = server.http.get("/v1/policy").json()["digest"]
+    other = next(each.load(9) for each in (checkpoints.base, checkpoints.plain) if each.load(9).digest != loaded)
+    with ThreadPoolExecutor(2) as pool:
         engine.send_signal(signal.SIGSTOP)  # so that the load cannot end before the kill
-        load = pool.submit(server.http.put, "/v1/policy", json=checkpoints.plain.load(1).model_dump())
+        load = pool.submit(server.http.put, "/v1/policy", json=other.model_dump())
         until(lambda: server.http.get("/v1/policy").json()["state"] == "loading")
         sample, sent = waiting_sample(server, pool)
         assert sent.wait(60)
         assert server.http.get("/healthz").is_success  # what came before has been taken up
         engine.kill()
         assert unavailable(load.result()) == "vLLM's engine died, so the generator ends; ask again once it was started anew."
-        assert unavailable(sample.result()) == "Policy version 1 did not load; PUT /v1/policy with a good checkpoint."
-        assert server.process.wait(60) == 70
-        until(lambda: group_of(server.process.pid) == [])
-        said = [line for line in server.log.read_text().splitlines() if line.startswith("sparring: ")]
-        died = "sparring: vLLM's engine died, and the generator with it; its log above says why. It can be started again."
-        assert said == [died]
+        assert unavailable(sample.result()) == "Policy version 9 did not load; PUT /v1/policy with a good checkpoint."
+    assert server.process.wait(60) == 70
+    until(lambda: group_of(server.process.pid) == [])
+    said = [line for line in server.log.read_text().splitlines() if line.startswith("sparring: ")]
+    died = "sparring: vLLM's engine died, and the generator with it; its log above says why. It can be started again."
+    assert said == [died]
 
 
 def waiting_sample(server: Server, pool: ThreadPoolExecutor) -> tuple[Future[httpx.Response], Event]:
