@@ -33,9 +33,11 @@ class Outcome:
 
 
 def environment(device: str) -> dict[str, str]:
-    """That of a child: our packages from this checkout, nothing from the network, and on a CPU no card in sight."""
+    """That of a child: our packages from this checkout, nothing from the network, one card in sight and on a CPU none."""
     path = os.pathsep.join((*PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])))
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if device == "cpu" else {}
+    # With several in sight the Trainer would split one process over them (DataParallel).
+    card = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if device == "cpu" else card
     return os.environ | hidden | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from gpu_points.points import POINTS
 from gpu_points.predictions import PREDICTIONS
+from gpu_points.processes import environment
 from gpu_points.records import Notebook, Point, Prediction, Setting
 from gpu_points.runner import Run, run
 from gpu_points.table import SHOWN, table
@@ -54,6 +55,14 @@ def test_without_time_nothing_is_begun_and_the_rows_of_an_earlier_run_stay_if_wa
     assert rows["fine"]["status"] == "ran"
     assert (rows["hangs"]["status"], rows["hangs"]["note"]) == ("not run", "not run: no time left")
     assert list(play(["hangs"], report, minutes=0.0)) == ["hangs"]
+
+
+def test_a_point_sees_one_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert environment("cuda")["CUDA_VISIBLE_DEVICES"] == "0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert environment("cuda")["CUDA_VISIBLE_DEVICES"] == "2"
+    assert environment("cpu")["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_prediction_is_judged_only_at_the_size_that_it_is_for() -> None:
