@@ -42,7 +42,8 @@ def test_a_point_that_dies_hangs_fails_or_lacks_something_takes_only_itself(tmp_
         ("cannot run", "It needs the Python package no_such_package, which is not installed here."),
         ("ran", None),
     ]
-    assert rows["fails"]["findings"] == {"before": 1}
+    assert rows["fails"]["findings"]["before"] == 1
+    assert rows["fails"]["findings"]["printed"][0] == "Traceback (most recent call last):"
     assert rows["fine"]["findings"] == {"device": "cpu", "half": 0.5, "endless": "inf"}
     assert has_ended(rows["dies"]["findings"]["left_behind"])
 
