@@ -1,5 +1,6 @@
 """Point 4: the judge at its real size with random weights: speed, memory, and what 16 bits change."""
 
+import gc
 import statistics
 from collections.abc import Sequence
 from itertools import chain
@@ -27,12 +28,14 @@ def judge(setting: Setting, notebook: Notebook) -> None:
     vocabulary = 100 if setting.tiny else VOCABULARY
     lengths = TINY_LENGTHS if setting.tiny else LENGTHS
     config = encoder_config(layers, hidden, heads)
-    weights = random_weights(config, vocabulary, setting.device)
+    # In host memory: on the card they would count as the judge's, which holds none in fp32.
+    weights = {name: weight.cpu() for name, weight in random_weights(config, vocabulary, setting.device).items()}
     compared = {length: random_passes([length] * COMPARED, vocabulary) for length in lengths}
     exact = random_judge(config, weights, setting.device, torch.float32)
     wanted = {length: exact.logits(passes) for length, passes in compared.items()}
     notebook.add(logits_spread=statistics.stdev(chain(*wanted.values())))
     del exact
+    gc.collect()  # a network refers to itself, so that it would stay on the card
     for name, dtype in FORMATS.items():
         rate = matrix_rate(setting.device, dtype, tiny=setting.tiny)
         network = random_judge(config, weights, setting.device, dtype)
@@ -46,6 +49,7 @@ def judge(setting: Setting, notebook: Notebook) -> None:
             found[str(length)] = of_length
             notebook.add(**{name: found})
         del network
+        gc.collect()
     ratio = [notebook.findings["bf16"][str(length)]["largest_error"] / max(found, 1e-9) for length, found in _errors(notebook)]
     notebook.add(bf16_error_over_fp16=round(statistics.median(ratio), 2))
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ PACKAGES = tuple(
 )
 CANNOT_RUN = 3
 """The exit code of a function that says what it lacks."""
+PRINTED_LINES = 40
+"""What is kept of the output of a function that failed."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,11 @@ class Outcome:
 
 
 def environment(device: str) -> dict[str, str]:
-    """That of a child: our packages from this checkout, nothing from the network, and on a CPU no card in sight."""
+    """That of a child: our packages from this checkout, nothing from the network, one card in sight and on a CPU none."""
     path = os.pathsep.join((*PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])))
-    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if device == "cpu" else {}
+    # With several in sight the Trainer would split one process over them (DataParallel).
+    card = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
+    hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if device == "cpu" else card
     return os.environ | hidden | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -51,16 +56,17 @@ def play(function: str, setting: Setting, **arguments: Any) -> Outcome:
             process = subprocess.Popen(command, env=environment(setting.device), stdout=stream, stderr=stream, process_group=0)
             code = _ended(process, setting.seconds)
         findings = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
-        last = _last_line(log)
+        printed = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     seconds = round(time.monotonic() - began, 1)
-    if code is None:
-        return Outcome("failed", seconds, findings, f"It was ended after its {setting.seconds:.0f} seconds.")
     if code == 0:
         return Outcome("ran", seconds, findings)
     if code == CANNOT_RUN:
-        return Outcome("cannot run", seconds, findings, last)
+        return Outcome("cannot run", seconds, findings, printed[-1][:500])
+    findings |= {"printed": printed[-PRINTED_LINES:]} if printed else {}
+    if code is None:
+        return Outcome("failed", seconds, findings, f"It was ended after its {setting.seconds:.0f} seconds.")
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return Outcome("failed", seconds, findings, f"It ended with {ended}: {last or 'it said nothing'}")
+    return Outcome("failed", seconds, findings, f"It ended with {ended}: {reason(printed) or 'it said nothing'}")
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -80,6 +86,8 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else ""
+def reason(printed: Sequence[str]) -> str:
+    """How the error of the last traceback begins, else the last line: CUDA's errors end in advice on how to look for them."""
+    begins = max((at for at, line in enumerate(printed) if line.startswith("Traceback (most")), default=None)
+    errors = [] if begins is None else [line for line in printed[begins + 1 :] if line and not line.startswith(" ")]
+    return (errors or list(printed[-1:]) or [""])[0][:500]

@@ -42,17 +42,17 @@ def card() -> Findings:
         "memory_gib": round(about.total_memory / GIB, 1),
         "capability": f"{about.major}.{about.minor}",
         "multiprocessors": about.multi_processor_count,
-        "cards": torch.cuda.device_count(),
         "bf16": torch.cuda.is_bf16_supported(),
     }
 
 
 def driver() -> str | None:
-    """The driver's version; None where nvidia-smi is not there."""
+    """The driver's version; None where nvidia-smi is not there or says nothing."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    return subprocess.run(query, capture_output=True, text=True, timeout=60).stdout.strip().splitlines()[0]
+    lines = subprocess.run(query, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    return lines[0] if lines else None
 
 
 def gpu_tests(setting: Setting) -> Findings:

@@ -25,7 +25,7 @@ def hangs(_: Setting, __: Notebook) -> None:
 
 def fails(_: Setting, notebook: Notebook) -> None:
     notebook.add(before=1)
-    raise RuntimeError("the card is on fire")
+    raise RuntimeError("the card is on fire\nCompile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\n")
 
 
 def lacks(_: Setting, __: Notebook) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from gpu_points.points import POINTS
 from gpu_points.predictions import PREDICTIONS
+from gpu_points.processes import environment
 from gpu_points.records import Notebook, Point, Prediction, Setting
 from gpu_points.runner import Run, run
 from gpu_points.table import SHOWN, table
@@ -41,7 +42,8 @@ def test_a_point_that_dies_hangs_fails_or_lacks_something_takes_only_itself(tmp_
         ("cannot run", "It needs the Python package no_such_package, which is not installed here."),
         ("ran", None),
     ]
-    assert rows["fails"]["findings"] == {"before": 1}
+    assert rows["fails"]["findings"]["before"] == 1
+    assert rows["fails"]["findings"]["printed"][0] == "Traceback (most recent call last):"
     assert rows["fine"]["findings"] == {"device": "cpu", "half": 0.5, "endless": "inf"}
     assert has_ended(rows["dies"]["findings"]["left_behind"])
 
@@ -54,6 +56,14 @@ def test_without_time_nothing_is_begun_and_the_rows_of_an_earlier_run_stay_if_wa
     assert rows["fine"]["status"] == "ran"
     assert (rows["hangs"]["status"], rows["hangs"]["note"]) == ("not run", "not run: no time left")
     assert list(play(["hangs"], report, minutes=0.0)) == ["hangs"]
+
+
+def test_a_point_sees_one_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert environment("cuda")["CUDA_VISIBLE_DEVICES"] == "0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert environment("cuda")["CUDA_VISIBLE_DEVICES"] == "2"
+    assert environment("cpu")["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_prediction_is_judged_only_at_the_size_that_it_is_for() -> None:
