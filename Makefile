@@ -18,7 +18,7 @@ demo: setup  ## Three SPPO rounds and two INPO rounds on tiny models; MODEL=, JU
 	@$(BIN)/sparring demo $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
 
 test: setup  ## All tests that need no Docker and no GPU
-	@$(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 check: setup  ## Formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check .
