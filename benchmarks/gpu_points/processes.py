@@ -61,7 +61,7 @@ def play(function: str, setting: Setting, **arguments: Any) -> Outcome:
     if code == 0:
         return Outcome("ran", seconds, findings)
     if code == CANNOT_RUN:
-        return Outcome("cannot run", seconds, findings, printed[-1][:500])
+        return Outcome("cannot run", seconds, findings, (printed or [""])[-1][:500])
     findings |= {"printed": printed[-PRINTED_LINES:]} if printed else {}
     if code is None:
         return Outcome("failed", seconds, findings, f"It was ended after its {setting.seconds:.0f} seconds.")
