@@ -78,12 +78,13 @@ def report(day: datetime.date, described: str, outcomes: Sequence[Outcome]) -> s
 
 
 def main() -> int:
-    """Exit code 1 when a stage failed."""
-    outcomes = [play(stage) for stage in STAGES]
+    """Exit code 1 when a stage failed. The page is written after each stage, so a night that is cut short keeps what it has."""
+    day, described, outcomes = datetime.datetime.now(datetime.UTC).date(), machine(), list[Outcome]()
     RESULTS.parent.mkdir(exist_ok=True)
-    said = report(datetime.datetime.now(datetime.UTC).date(), machine(), outcomes)
-    RESULTS.write_text(said, encoding="utf-8")
-    print(said)
+    for stage in STAGES:
+        outcomes.append(play(stage))
+        RESULTS.write_text(report(day, described, outcomes), encoding="utf-8")
+    print(report(day, described, outcomes))
     return int(any(each.result != "passed" for each in outcomes))
 
 

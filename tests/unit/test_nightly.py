@@ -32,3 +32,15 @@ def test_the_page_says_when_where_and_how_long(nightly: ModuleType) -> None:
 
 def test_the_machine_is_described(nightly: ModuleType) -> None:
     assert " cores, " in nightly.machine() and " GiB, Python 3." in nightly.machine() and "PyTorch 2." in nightly.machine()
+
+
+def test_a_night_that_is_cut_short_keeps_what_it_has(
+    nightly: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "nightly.md"
+    stages = (nightly.Stage("first", "echo done"), nightly.Stage("second", "no-such-program"))
+    monkeypatch.setattr(nightly, "RESULTS", page)
+    monkeypatch.setattr(nightly, "STAGES", stages)
+    with pytest.raises(FileNotFoundError):
+        nightly.main()
+    assert page.read_text().splitlines()[-1] == "| first | `echo done` | 0 | passed |"
