@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from rows import run
+from sqlalchemy import text
 
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.store import replies, runs, stages
@@ -185,6 +186,13 @@ def test_an_effect_that_fails_leaves_no_answer(database: Database) -> None:
         assert runs.active(connection) == ["small-1"]
         with pytest.raises(NotFound):
             runs.get(connection, "small-2")
+
+
+def test_a_database_of_an_older_version_gets_the_columns_that_it_lacks(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(text("ALTER TABLE stages DROP COLUMN progress"))
+    database.create_tables()
+    assert get(database).progress is None
 
 
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import DDL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -44,9 +44,14 @@ class Database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
 
     def create_tables(self) -> None:
-        """Make the tables that are not there yet."""
+        """Make the tables that are not there yet, and the columns that those of an older Sparring lack: they are null there."""
         with self.writing() as connection:
             metadata.create_all(connection)
+            for table in metadata.sorted_tables:
+                there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+                for column in (each for each in table.columns if each.name not in there):
+                    kind = column.type.compile(connection.dialect)
+                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
