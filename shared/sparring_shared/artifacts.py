@@ -43,7 +43,7 @@ SCHEMAS: dict[type[Record], pa.Schema] = {
             ("logits", _MATRIX),
             ("probs", _MATRIX),
             ("truncated", pa.list_(pa.bool_())),
-            ("judge", pa.struct([("name", pa.string()), ("revision", pa.string())])),
+            ("judge", pa.struct([("name", pa.string()), ("revision", pa.string()), ("engine", pa.string())])),
         ]
     ),
     Pair: pa.schema(

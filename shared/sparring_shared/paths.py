@@ -28,6 +28,11 @@ class RunPaths:
         """The run config as it was posted."""
         return self.root / "config.toml"
 
+    @property
+    def judges(self) -> Path:
+        """The judges that the run is pinned to (`RunJudges`)."""
+        return self.root / "judges.json"
+
     def round(self, number: int) -> Path:
         """Folder of one round; round 0 holds only the evaluation of the base."""
         return self.root / "rounds" / str(number)

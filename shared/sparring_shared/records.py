@@ -67,10 +67,19 @@ class Answer(Record):
 
 
 class JudgeRef(Record):
-    """Which judge: `JudgeRef(name="demo-judge", revision="sha256:91ab...")`."""
+    """Which judge: `JudgeRef(name="demo-judge", revision="sha256:91ab...+3fa2c1d09e77", engine="pairrm")`.
+
+    `revision` names the weights, and after the `+` is a digest of all else that changes the answers, see
+    `sparring_judge.engines.models.revision`. `engine` is empty in files that an older Sparring wrote.
+    """
 
     name: str
     revision: str
+    engine: str = ""
+
+    def __str__(self) -> str:
+        """For people: `demo-judge (pairrm, sha256:91ab...+3fa2c1d09e77)`."""
+        return f"{self.name} ({', '.join(part for part in (self.engine, self.revision) if part)})"
 
 
 class PreferenceMatrix(Record):

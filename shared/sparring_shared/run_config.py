@@ -16,6 +16,7 @@ from sparring_shared.algorithms import InpoConfig as InpoConfig
 from sparring_shared.algorithms import SppoConfig as SppoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Record
+from sparring_shared.wire.judge import WITHOUT_MODEL, EngineName
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -55,7 +56,11 @@ class SamplingConfig(Record):
 
 
 class JudgeConfig(Record):
-    """How logits become probabilities: `pairwise`, or `official` as the published SPPO scripts do it.
+    """Which judge, and how its logits become probabilities: `pairwise`, or `official` as the published SPPO scripts do it.
+
+    `engine`, `model` (a folder or a hub id) and `revision` (a commit of the hub, or the beginning of what `GET /v1/judge` calls
+    its revision) name the judge; what is left out is taken from the one that answers when the run is made, to which the run is
+    pinned in any case. `service` is a name in `SPARRING_JUDGE_URLS`.
 
     With `estimator_k` a win rate is the mean over that many of the K answers: the pair's own two and others drawn at
     random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K.
@@ -63,6 +68,18 @@ class JudgeConfig(Record):
 
     estimator: Literal["pairwise", "official"] = "pairwise"
     estimator_k: Annotated[int, Field(ge=2)] | None = None
+    engine: EngineName | None = None
+    model: Annotated[str, Field(min_length=1)] | None = None
+    revision: Annotated[str, Field(min_length=1)] | None = None
+    service: Annotated[str, Field(min_length=1)] = "default"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.model is None and self.engine not in (None, *WITHOUT_MODEL):
+            raise ValueError(f"engine {self.engine} needs a model; set judge.model to a folder or a hub id")
+        if self.model is None and self.revision is not None:
+            raise ValueError("revision is that of a model; set judge.model, or leave judge.revision out")
+        return self
 
 
 class SelectionConfig(Record):
@@ -115,12 +132,14 @@ class EvaluationConfig(Record):
     """Each round's policy against the previous one and the base, on up to `prompts` held-out prompts.
 
     `checker` names an exact checker of answers that the judge never sees, installed on the controller and its workers as an
-    entry point of the group `sparring.checkers`; `small-world` is the demo's.
+    entry point of the group `sparring.checkers`; `small-world` is the demo's. `judge` is a name in
+    `SPARRING_JUDGE_URLS`: another judge than the one that is trained on, pinned like it.
     """
 
     prompts: Count = 256
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     checker: str | None = None
+    judge: Annotated[str, Field(min_length=1)] | None = None
 
 
 class RunConfig(Record):

@@ -17,11 +17,11 @@ from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
 from sparring_controller.rounds.prompts import require_prompt_file
 from sparring_controller.terminal.round_tables import over_optimisation, rich_table, round_reports
+from sparring_controller.terminal.run_folder import judge_of_run, places_of, with_judge
 from sparring_controller.terminal.runs_client import RunsClient, find_controller
 from sparring_controller.terminal.watching import watch as watch_run
-from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable, fail
-from sparring_shared.paths import RunPaths
-from sparring_shared.run_config import read_run_config
+from sparring_shared.errors import InvalidInput, SparringError, Unavailable, fail
+from sparring_shared.run_config import JudgeConfig, read_run_config
 from sparring_shared.wire.controller import RunStatus
 
 app = typer.Typer(
@@ -33,12 +33,15 @@ app = typer.Typer(
 F = TypeVar("F", bound=Callable[..., Any])
 
 Model = Annotated[str, typer.Option(envvar="SPARRING_GENERATOR_MODEL", help="Base model: a folder or a Hugging Face hub id.")]
-Judge = Annotated[
-    str, typer.Option(envvar="SPARRING_JUDGE_MODEL", help="Judge: a folder or a hub id such as llm-blender/PairRM.")
-]
+_JUDGE = typer.Option(envvar="SPARRING_JUDGE_MODEL", help="Judge: a folder or a hub id such as llm-blender/PairRM.")
+Judge = Annotated[str, _JUDGE]
+JudgeOfRun = Annotated[str | None, _JUDGE]
 RunsDir = Annotated[Path, typer.Option(envvar="SPARRING_RUNS_DIR", help="Folder of all runs, logs and the database.")]
 FreePorts = Annotated[bool, typer.Option("--free-ports", help="Listen on ports that nobody has, not on SPARRING_*_PORT.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return at once; everything goes on in the background.")]
+AcceptJudge = Annotated[
+    bool, typer.Option("--accept-judge", help="Pin the run anew, to the judge that answers now; it is noted in its reports.")
+]
 RunId = Annotated[str, typer.Argument(help="As `sparring run` and `sparring status` print it.")]
 
 _RUNS = Path("runs")
@@ -79,7 +82,7 @@ def up(
 ) -> None:
     """Start all services as processes of this machine, until Ctrl-C or `sparring down`."""
     console, local = _console(), LocalServices(runs_dir)
-    foreground.start(local, console, model, judge, free_ports=free_ports, owned=not detach)
+    foreground.start(local, console, model, JudgeConfig(model=judge), free_ports=free_ports, owned=not detach)
     console.print(f"Logs are in {local.processes.folder / 'logs'}.", soft_wrap=True, highlight=False)
     if detach:
         return
@@ -106,16 +109,16 @@ def down(runs_dir: RunsDir = _RUNS) -> None:
 @_in_sentences
 def run(
     config: Annotated[Path, typer.Argument(help="A run config, such as configs/demo-sppo.toml.")],
-    judge: Judge = DEMO_JUDGE,
+    judge: JudgeOfRun = None,
     runs_dir: RunsDir = _RUNS,
     free_ports: FreePorts = False,
     detach: Detach = False,
 ) -> None:
-    """Play all rounds of a run config; starts the services for the duration where none are running."""
-    wanted = read_run_config(config)
+    """Play all rounds of a run config; starts the services for the duration where none are running, with the config's judge."""
+    wanted = with_judge(read_run_config(config), judge, config)
     require_model(wanted.policy.model, "policy.model")
     require_prompt_file(wanted.prompts)
-    with _controller(runs_dir, wanted.policy.model, judge, free_ports, detach) as (client, console, ours):
+    with _controller(runs_dir, wanted.policy.model, wanted.judge, free_ports, detach) as (client, console, ours):
         status = client.create(wanted)
         client.play(status.run_id, wanted.rounds)
         console.print(f"Run {status.run_id} plays {wanted.rounds} rounds.", highlight=False)
@@ -125,11 +128,19 @@ def run(
 @app.command()
 @_in_sentences
 def resume(
-    run_id: RunId, judge: Judge = DEMO_JUDGE, runs_dir: RunsDir = _RUNS, free_ports: FreePorts = False, detach: Detach = False
+    run_id: RunId,
+    judge: JudgeOfRun = None,
+    accept_judge: AcceptJudge = False,
+    runs_dir: RunsDir = _RUNS,
+    free_ports: FreePorts = False,
+    detach: Detach = False,
 ) -> None:
     """Let a run go on that was interrupted, paused or has failed; nothing that is done is done again."""
-    with _controller(runs_dir, _model_of(runs_dir, run_id), judge, free_ports, detach) as (client, console, ours):
-        client.resume(run_id)
+    places = places_of(runs_dir, run_id)
+    model = read_run_config(places.config).policy.model
+    chosen = judge_of_run(places, judge, accept=accept_judge)
+    with _controller(runs_dir, model, chosen, free_ports, detach) as (client, console, ours):
+        client.resume(run_id, accept_judge=accept_judge)
         _follow(client, run_id, runs_dir, console, ours=ours, detach=detach)
 
 
@@ -181,7 +192,7 @@ def games(context: typer.Context) -> None:
 
 @contextmanager
 def _controller(
-    runs_dir: Path, model: str, judge: str, free_ports: bool, detach: bool
+    runs_dir: Path, model: str, judge: JudgeConfig, free_ports: bool, detach: bool
 ) -> Iterator[tuple[RunsClient, Console, bool]]:
     """A controller to talk to, and whether its services end with this command."""
     console, local = _console(), LocalServices(runs_dir)
@@ -202,14 +213,6 @@ def _running_controller(runs_dir: Path) -> RunsClient:
     if found is None:
         raise Unavailable(f"No controller is running for {runs_dir}; start one with `sparring up`.")
     return found
-
-
-def _model_of(runs_dir: Path, run_id: str) -> str:
-    """The base model of a run, by the config in its folder."""
-    places = RunPaths(runs_dir, run_id)
-    if places.root.resolve().parent != runs_dir.resolve() or not places.config.is_file():
-        raise NotFound(f"There is no run {run_id} in {runs_dir}; `sparring status` lists those there are.")
-    return read_run_config(places.config).policy.model
 
 
 def _follow(client: RunsClient, run_id: str, runs_dir: Path, console: Console, *, ours: bool, detach: bool) -> None:

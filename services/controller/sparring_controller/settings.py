@@ -1,15 +1,16 @@
 """Settings of the controller and its workers, from `SPARRING_*` variables."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
 from sparring_shared.settings import FolderSettings
 
+DEFAULT_JUDGE: Final = "default"
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -19,8 +20,9 @@ class ControllerSettings(FolderSettings):
 
     A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for
     another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails.
-    `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job trains. A worker touches
-    `heartbeat_file`, if one is set, for as long as it hears Redis.
+    `judge_urls` names further judges, as `default=http://a:8002,other=http://b:8002`; `judge_url` is the one of the name
+    `default` where that does not name it. `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a
+    job trains. A worker touches `heartbeat_file`, if one is set, for as long as it hears Redis.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
@@ -31,6 +33,7 @@ class ControllerSettings(FolderSettings):
     database_url: SecretStr | None = None
     generator_url: str = "http://127.0.0.1:8001"
     judge_url: str = "http://127.0.0.1:8002"
+    judge_urls: str = ""
     judge_token: SecretStr | None = None
     trainer_url: str = "http://127.0.0.1:8003"
     lease_seconds: Seconds = 30
@@ -40,10 +43,29 @@ class ControllerSettings(FolderSettings):
     sampling_concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
     heartbeat_file: Path | None = None
 
+    @field_validator("judge_urls")
+    @classmethod
+    def _are_named(cls, value: str) -> str:
+        if any(not name or not url for name, url in _named(value)):
+            raise ValueError(
+                "give name=url, several with commas between them, such as default=http://a:8002,other=http://b:8002"
+            )
+        return value
+
+    @property
+    def judges(self) -> dict[str, str]:
+        """The address of each judge by its name."""
+        return {DEFAULT_JUDGE: self.judge_url, **dict(_named(self.judge_urls))}
+
     @property
     def database(self) -> str:
         """The database URL, by default an SQLite file in the runs folder."""
         return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.runs_dir / 'sparring.db'}"
+
+
+def _named(value: str) -> list[tuple[str, str]]:
+    parts = [part.partition("=") for part in value.split(",") if part.strip()]
+    return [(name.strip(), url.strip()) for name, _, url in parts]
 
 
 def read_settings() -> ControllerSettings:

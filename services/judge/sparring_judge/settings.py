@@ -1,6 +1,6 @@
 """Settings of the judge process, from `SPARRING_JUDGE_*` variables."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -8,11 +8,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sparring_judge.precision import Precision
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import explain
+from sparring_shared.wire.judge import WITHOUT_MODEL, EngineName
 
 PREFIX = "SPARRING_JUDGE_"
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-EngineName = Literal["pairrm", "llm-blender", "pair-lm", "reward", "openai", "ensemble", "fake"]
 
 
 class JudgeSettings(BaseSettings):
@@ -83,7 +83,7 @@ class JudgeSettings(BaseSettings):
             raise InvalidInput(
                 f'{PREFIX}MEMBERS is not JSON; give a list like [{{"engine": "pairrm", "model": "..."}}].'
             ) from None
-        if settings.engine not in ("ensemble", "fake") and not settings.model:
+        if settings.engine not in WITHOUT_MODEL and not settings.model:
             raise InvalidInput(f"{PREFIX}MODEL is not set; give a folder or a hub id such as llm-blender/PairRM-hf.")
         return settings
 

@@ -4,12 +4,39 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sparring_shared.records import Record
+from sparring_shared.records import JudgeRef, Record
 from sparring_shared.run_config import RunConfig
 
 StageName = Literal["prompts", "generate", "judge", "select", "train", "evaluate"]
 StageState = Literal["pending", "running", "waiting", "done", "failed"]
 RunState = Literal["idle", "running", "paused", "failed", "cancelled", "done"]
+
+
+class PinnedJudge(Record):
+    """A judge that a run is pinned to: as every one of its answers names it, and as its service was told to load it.
+
+    `pinned` is False where the revision does not say which weights answer, as of an endpoint.
+    """
+
+    ref: JudgeRef
+    model: str
+    pinned: bool
+
+
+class AcceptedJudge(Record):
+    """The operator's word that another judge may go on with the run from `at` (UTC, ISO 8601) on."""
+
+    service: str
+    before: JudgeRef | None
+    after: JudgeRef
+    at: str
+
+
+class RunJudges(Record):
+    """The judges of a run by their names in `SPARRING_JUDGE_URLS`, and each exchange that was accepted; `judges.json`."""
+
+    pinned: dict[str, PinnedJudge]
+    accepted: tuple[AcceptedJudge, ...] = ()
 
 
 class StageStatus(Record):
@@ -43,6 +70,7 @@ class RunStatus(Record):
     """Answer of `POST /v1/runs` and `GET /v1/runs/{run_id}`.
 
     `requested_rounds` have been asked for, `completed_rounds` are trained and evaluated; `error` says why a run failed.
+    `judges` is None for a run that was made before runs were pinned to their judges.
     """
 
     run_id: str
@@ -53,6 +81,7 @@ class RunStatus(Record):
     created_at: str
     error: str | None = None
     config: RunConfig
+    judges: RunJudges | None = None
     rounds: tuple[RoundStatus, ...] = ()
 
 

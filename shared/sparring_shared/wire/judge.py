@@ -1,6 +1,6 @@
 """Judge bodies: `POST /v1/rank`, `POST /v1/compare`, `GET /v1/judge`."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -9,6 +9,12 @@ from sparring_shared.records import JudgeRef, Message, Record
 
 Conversation = str | Annotated[tuple[Message, ...], Field(min_length=1)]
 """A prompt as plain text, or as messages that end with the user's turn."""
+
+EngineName: TypeAlias = Literal["pairrm", "llm-blender", "pair-lm", "reward", "openai", "ensemble", "fake"]
+"""The engines that a judge can have; see services/judge/README.md."""
+
+WITHOUT_MODEL: Final[tuple[EngineName, ...]] = ("ensemble", "fake")
+"""Engines that have no model of their own."""
 
 Estimator: TypeAlias = Literal["pairwise", "official"]
 """How probabilities come from logits; see `sparring_shared.preference`."""
@@ -139,11 +145,22 @@ class JudgeLimits(Record):
 
 
 class JudgeInfo(Record):
-    """Answer of `GET /v1/judge`; `note` is what a user of its numbers should know, such as the error of int8."""
+    """Answer of `GET /v1/judge`: name, revision and engine as in every answer's `judge`, and `model` as the service was told.
+
+    `pinned`: the revision says which weights answer; an endpoint does not tell that. `note` is what a user of its numbers
+    should know, such as the error of int8.
+    """
 
     name: str
     revision: str
     engine: str
+    model: str
+    pinned: bool
     device: str
     note: str | None
     limits: JudgeLimits
+
+    @property
+    def ref(self) -> JudgeRef:
+        """Which judge this is."""
+        return JudgeRef(name=self.name, revision=self.revision, engine=self.engine)

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sparring_shared.algorithms import Algorithm
-from sparring_shared.records import PolicyRef, Record
+from sparring_shared.records import JudgeRef, PolicyRef, Record
 from sparring_shared.run_config import TrainingConfig
+from sparring_shared.wire.judge import Estimator
 
 
 class CheckpointRef(Record):
@@ -27,7 +28,8 @@ class JobRequest(Record):
 
     `reference` is pi_ref, for a method that has one; `history` are the past policies that MNPO's weights stand for, newest
     (pi_t) first. `pairs` are Parquet files of `Pair` rows; `output` must not exist or must
-    be this job's own. All paths lie under the runs folder, except checkpoints, which may lie under a model root.
+    be this job's own. All paths lie under the runs folder, except checkpoints, which may lie under a model root. `judges` and
+    `estimator` say where the pairs' probabilities come from; they are kept in the checkpoint's `training.json`.
     """
 
     policy: CheckpointRef
@@ -39,6 +41,8 @@ class JobRequest(Record):
     algorithm: Algorithm
     training: TrainingConfig
     seed: int = 0
+    judges: tuple[JudgeRef, ...] = ()
+    estimator: Estimator | None = None
 
 
 JobState = Literal["running", "succeeded", "failed", "cancelled"]

@@ -17,11 +17,12 @@ from sparring_shared.artifacts import publish_checkpoint
 from sparring_shared.errors import Conflict, NotFound, PolicyMismatch, SparringError
 from sparring_shared.http import error_answer
 from sparring_shared.preference import pairwise_probs, scores, win_rates
+from sparring_shared.records import JudgeRef
 from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
-from sparring_shared.wire.judge import CompareRequest, RankRequest
+from sparring_shared.wire.judge import CompareRequest, JudgeInfo, JudgeLimits, RankRequest
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus, RunningJob
 
-JUDGE = {"name": "length", "revision": "1"}
+JUDGE = JudgeRef(name="length", revision="1", engine="fake")
 READING = {"prompt_truncated": False, "prompt_tokens": 1, "position_bias": 0.0, "passes": 2, "cache_hits": 0}
 
 
@@ -55,6 +56,8 @@ class Below:
         self.unjudgeable: set[str] = set()
         self.games: dict[str, int] = {}
         self.same_text = False
+        self.judge = JUDGE
+        self.max_candidates = 32
         self.answers_may_go = threading.Event()
         self.answers_may_go.set()
         self.answering = threading.Event()
@@ -114,13 +117,20 @@ def create_below(below: Below) -> FastAPI:
         response.headers[POLICY_HEADER] = below.claims_to_be or below.policy.digest
         return {"choices": [_choice(below, prompt, body, i) for i in range(body["n"])]}
 
+    @app.get("/v1/judge")
+    def judge() -> JudgeInfo:
+        lengths = {"source_max_tokens": 9, "candidate_max_tokens": 9}
+        limits = JudgeLimits(max_items=256, max_candidates=below.max_candidates, max_body_bytes=1 << 24, **lengths)
+        more = {"model": f"models/{below.judge.name}", "pinned": True, "device": "cpu", "note": None, "limits": limits}
+        return JudgeInfo.model_validate(below.judge.model_dump() | more)
+
     @app.post("/v1/rank")
     def rank(body: RankRequest) -> dict[str, Any]:
-        return {"judge": JUDGE, "items": [_ranked(below, item) for item in body.items]}
+        return {"judge": below.judge, "items": [_ranked(below, item) for item in body.items]}
 
     @app.post("/v1/compare")
     def compare(body: CompareRequest) -> dict[str, Any]:
-        return {"judge": JUDGE, "items": [_compared(item.a, item.b) for item in body.items]}
+        return {"judge": below.judge, "items": [_compared(item.a, item.b) for item in body.items]}
 
     @app.put("/v1/jobs/{job_id}")
     def start(job_id: str, body: JobRequest) -> JobStatus:

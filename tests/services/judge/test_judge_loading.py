@@ -18,7 +18,6 @@ from sparring_judge.settings import JudgeSettings
 from sparring_judge.tasks.task import Task, games
 from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, NotFound
-from sparring_shared.records import JudgeRef
 
 TASK = Task("what is zinc?", ("a metal.", "gold", "yes"), games(3))
 
@@ -80,7 +79,8 @@ def test_a_judge_and_its_backbone_from_the_hub(tmp_path: Path, small_judge: Path
     shutil.copy(small_judge / "config.json", backbone)
     shutil.copy(small_judge / "tokenizer.json", backbone)
     loaded = load_pairrm(JudgeSettings(model="somebody/judge", device="cpu"))
-    assert loaded.reader.ref == JudgeRef(name="somebody/judge", revision="1" * 40)
+    weights, rest = loaded.reader.ref.revision.split("+")
+    assert (loaded.reader.ref.name, weights, len(rest), loaded.pinned) == ("somebody/judge", "1" * 40, 12, True)
     (found,) = judge_tasks(loaded.reader, loaded.load(), [TASK])
     assert isinstance(found, Judgement)
     assert abs(found.logits - judged(small_judge).logits).max() < 1e-5

@@ -37,10 +37,15 @@ def refused(client: TestClient, path: str, body: Any) -> str:
 
 
 def test_info_names_the_judge_and_its_limits(client: TestClient, small_judge: Path) -> None:
-    assert client.get("/v1/judge").json() == {
+    told = client.get("/v1/judge").json()
+    weights, rest = told["revision"].split("+")
+    assert (weights, len(rest)) == (weights_digest(small_judge), 12)
+    assert told == {
         "name": "small-judge",
-        "revision": weights_digest(small_judge),
+        "revision": told["revision"],
         "engine": "pairrm",
+        "model": str(small_judge),
+        "pinned": True,
         "device": "cpu",
         "note": None,
         "limits": {
@@ -246,7 +251,11 @@ def test_a_judge_that_loads_is_alive_and_not_ready() -> None:
         assert client.get("/v1/judge").status_code == 503
         go.set()
         wait_until_ready(client)
-        assert client.post("/v1/rank", json={"items": [ITEM]}).json()["judge"] == {"name": "fake", "revision": "crc32"}
+        assert client.post("/v1/rank", json={"items": [ITEM]}).json()["judge"] == {
+            "name": "fake",
+            "revision": "crc32",
+            "engine": "fake",
+        }
 
 
 def test_llm_blenders_numbers_over_http_alone_and_in_one_mixed_request(golden: Golden) -> None:

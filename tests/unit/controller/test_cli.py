@@ -90,6 +90,17 @@ def test_a_prompt_file_is_looked_at_before_anything_starts(sparring: Command, tm
     assert sparring("run", path) == (2, "", said)
 
 
+def test_no_judge_is_started_that_the_run_does_not_name(sparring: Command, tmp_path: Path) -> None:
+    prompts = [f'{{"prompt": "What is {n}?"}}' for n in range(40)]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(prompts) + "\n")
+    path = config(tmp_path, model="some/hub-model")
+    said = "sparring: The run names no judge; set judge.model in its config, or give --judge, a folder or a hub id.\n"
+    assert sparring("run", path) == (2, "", said)
+    (tmp_path / "run.toml").write_text((tmp_path / "run.toml").read_text() + '[judge]\nmodel = "org/judge"\n')
+    said = f"sparring: --judge is org/other, but {path} names org/judge; leave one of them out.\n"
+    assert sparring("run", path, "--judge", "org/other") == (2, "", said)
+
+
 def test_down_where_nothing_runs(sparring: Command) -> None:
     assert sparring("down") == (0, "Nothing was running for runs.\n", "")
 

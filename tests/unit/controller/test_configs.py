@@ -37,6 +37,19 @@ def test_inpo_of_the_paper() -> None:
     assert (config.sampling.k, config.selection.name, config.training.batch_size) == (8, "knockout", 128)
 
 
+@pytest.mark.parametrize(
+    ("names", "engine", "model"),
+    [
+        (("demo-sppo", "demo-inpo", "demo-real-sppo", "demo-real-inpo", "real-prompts"), "pairrm", "models/demo-judge"),
+        (("sppo-paper", "sppo-code", "s-sppo", "ipo-iterative", "kto-iterative"), "pairrm", "llm-blender/PairRM"),
+        (("inpo-iclr",), "pair-lm", "RLHFlow/pair-preference-model-LLaMA3-8B"),
+    ],
+)
+def test_a_recipe_names_its_judge(names: tuple[str, ...], engine: str, model: str) -> None:
+    judges = [read_run_config(CONFIGS / f"{name}.toml").judge for name in names]
+    assert [(judge.engine, judge.model) for judge in judges] == [(engine, model)] * len(names)
+
+
 def test_there_is_a_recipe_for_every_method() -> None:
     recipes: list[str] = [
         "sppo-paper",

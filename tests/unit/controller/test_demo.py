@@ -32,6 +32,11 @@ def test_the_demos_own_configs() -> None:
         assert demo_config(name, options(Path("runs/demo"))) == read_run_config(ROOT / "configs" / f"demo-{name}.toml")
 
 
+def test_an_own_judge_takes_the_place_of_the_demos() -> None:
+    judge = demo_config("sppo", options(Path("runs/demo"), judge="org/judge")).judge
+    assert (judge.engine, judge.model) == (None, "org/judge")
+
+
 def test_own_model_and_prompts_take_the_real_settings() -> None:
     config = demo_config("sppo", options(Path("runs/demo"), model="org/model", prompts="org/data"))
     assert (config.name, config.policy.model, config.prompts.source) == ("demo-real-sppo", "org/model", "org/data")

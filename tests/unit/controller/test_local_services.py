@@ -9,8 +9,9 @@ import pytest
 
 from sparring_controller.local import services as local_services
 from sparring_controller.local.programs import Program
-from sparring_controller.local.services import Awaited, Endpoints, LocalServices, require_model
+from sparring_controller.local.services import Awaited, Endpoints, LocalServices, require_judge, require_model
 from sparring_shared.errors import Broken, InvalidInput
+from sparring_shared.run_config import JudgeConfig
 
 # Says that it is loading, then that it is ready, in the shapes of a service.
 SERVICE = """
@@ -88,7 +89,7 @@ def test_a_port_in_use_is_named(local: LocalServices, tmp_path: Path, monkeypatc
         for name, free in zip(local_services.SERVICES, local_services._free_ports(4), strict=True):
             monkeypatch.setenv(f"SPARRING_{name.upper()}_PORT", str(port if name == "judge" else free))
         with pytest.raises(InvalidInput) as error:
-            local.start(str(tmp_path), str(tmp_path), free_ports=False, owned=True)
+            local.start(str(tmp_path), JudgeConfig(model=str(tmp_path)), free_ports=False, owned=True)
     assert error.value.message == (
         f"Port {port} on 127.0.0.1 is in use; stop what listens there, set SPARRING_JUDGE_PORT to another, or use --free-ports."
     )
@@ -101,7 +102,7 @@ def test_two_services_on_one_port(local: LocalServices, tmp_path: Path, monkeypa
     for name in local_services.SERVICES:
         monkeypatch.setenv(f"SPARRING_{name.upper()}_PORT", str(port))
     with pytest.raises(InvalidInput, match="Two services have the same port"):
-        local.start(str(tmp_path), str(tmp_path), free_ports=False, owned=True)
+        local.start(str(tmp_path), JudgeConfig(model=str(tmp_path)), free_ports=False, owned=True)
 
 
 def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +116,33 @@ def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, "")
     where, environment = local_services._listening(True)
     assert where.judge.startswith("http://127.0.0.1:") and environment["SPARRING_JUDGE_HOST"] == "127.0.0.1"
-    shared = local_services._shared_environment(Path("/runs"), "gpt2", "gpt2")
+    shared = local_services._shared_environment(Path("/runs"), "gpt2", JudgeConfig(model="gpt2"))
     assert (shared["SPARRING_TRAINER_DIR"], shared["SPARRING_PROMPT_ROOTS"]) == ("/runs/.trainer", "/")
+
+
+def test_what_a_run_says_of_its_judge_reaches_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = JudgeConfig(engine="pair-lm", model="org/judge", revision="abc")
+    shared = local_services._shared_environment(Path("/runs"), "gpt2", named)
+    judge = {name: value for name, value in shared.items() if name.startswith("SPARRING_JUDGE_")}
+    assert judge == {
+        "SPARRING_JUDGE_ENGINE": "pair-lm",
+        "SPARRING_JUDGE_MODEL": "org/judge",
+        "SPARRING_JUDGE_REVISION": "abc",
+    }
+    monkeypatch.setenv("SPARRING_JUDGE_URLS", "default=http://a:1,other=http://b:2")
+    where, environment = local_services._listening(True)
+    # SPARRING_JUDGE_URL would be the endpoint that the judge itself asks.
+    assert "SPARRING_JUDGE_URL" not in environment
+    assert environment["SPARRING_JUDGE_URLS"] == f"default=http://a:1,other=http://b:2,default={where.judge}"
+
+
+def test_a_judge_that_nobody_has_named() -> None:
+    with pytest.raises(InvalidInput, match="The run names no judge; set judge"):
+        require_judge(JudgeConfig())
+    with pytest.raises(InvalidInput, match=r"There is no model at \./none; correct judge\.model or --judge"):
+        require_judge(JudgeConfig(model="./none"))
+    require_judge(JudgeConfig(engine="ensemble"))
+    require_judge(JudgeConfig(engine="openai", model="a/b/c"))
 
 
 def test_free_ports_differ() -> None:

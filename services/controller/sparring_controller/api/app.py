@@ -72,9 +72,12 @@ def pause_run(run_id: str, here: Here, idempotency_key: Key = None) -> RunStatus
 
 
 @router.post("/runs/{run_id}/resume")
-def resume_run(run_id: str, here: Here, idempotency_key: Key = None) -> RunStatus:
-    """Go on after a pause or a failure; nothing that is done is done again."""
-    return here.resume(Request(f"POST /v1/runs/{run_id}/resume", idempotency_key), run_id)
+def resume_run(run_id: str, here: Here, idempotency_key: Key = None, accept_judge: bool = False) -> RunStatus:
+    """Go on after a pause or a failure; nothing that is done is done again. With `accept_judge` the run is pinned anew, to the
+    judge that answers now."""
+    body = {"accept_judge": True} if accept_judge else None
+    request = Request(f"POST /v1/runs/{run_id}/resume", idempotency_key, body)
+    return here.resume(request, run_id, accept_judge=accept_judge)
 
 
 @router.post("/runs/{run_id}/cancel")

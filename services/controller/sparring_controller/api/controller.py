@@ -10,6 +10,7 @@ from secrets import token_hex
 import tomli_w
 
 from sparring_controller.api.base_model import base_checkpoint
+from sparring_controller.api.judges import accepted, answering, named_judges
 from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
@@ -23,11 +24,11 @@ from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.records import RunRow, RunSnapshot
 from sparring_controller.store.replies import Request
-from sparring_shared.artifacts import replacing
+from sparring_shared.artifacts import replacing, write_json
 from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringError
 from sparring_shared.paths import RunPaths, within
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunJudges, RunList, RunStatus
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Controller:
     services: Services
 
     def create(self, request: Request, config: RunConfig) -> RunStatus:
-        """A new run, idle. Raises InvalidInput when its model or its prompts do not do."""
+        """A new run, idle. Raises InvalidInput when model, judge or prompts do not do, Unavailable when no judge answers."""
         with self.database.reading() as connection:
             known = replies.find(connection, request, RunStatus)
         if known is not None:
@@ -56,8 +57,11 @@ class Controller:
             created_at=time.time(),
             config=config,
             base=self._checked_base(config),
+            judge=named_judges(config, self.services),
         )
-        folder = _write_config(RunPaths(self.settings.runs_dir, row.run_id), config)
+        places = RunPaths(self.settings.runs_dir, row.run_id)
+        folder = _write_config(places, config)
+        _write_judges(places, row.judge)
 
         def effect(connection: Connection) -> RunStatus:
             runs.add(connection, row)
@@ -98,11 +102,19 @@ class Controller:
 
         return replies.once(self.database, request, RunStatus, effect)
 
-    def resume(self, request: Request, run_id: str) -> RunStatus:
-        """Go on after a pause or a failure, with fresh attempts and nothing lost. Raises Conflict for a cancelled run."""
+    def resume(self, request: Request, run_id: str, *, accept_judge: bool = False) -> RunStatus:
+        """Go on after a pause or a failure, with fresh attempts and nothing lost; if wanted with the judges that answer now.
+
+        Raises Conflict for a cancelled run, Unavailable when no judge answers that is to be accepted.
+        """
+        found = answering(self._snapshot(run_id).run.config, self.services) if accept_judge else None
 
         def effect(connection: Connection) -> RunStatus:
-            _revived(connection, run_id)
+            run = _revived(connection, run_id)
+            if found is not None:
+                judges = accepted(run.judge, found)
+                _write_judges(RunPaths(self.settings.runs_dir, run_id), judges)
+                runs.change(connection, run_id, judge=judges.model_dump_json())
             return run_status(runs.snapshot(connection, run_id))
 
         answer = replies.once(self.database, request, RunStatus, effect)
@@ -194,6 +206,11 @@ def _revived(connection: Connection, run_id: str) -> RunRow:
         stages.revive(connection, run_id)
         runs.change(connection, run_id, control="active", error=None)
     return run
+
+
+def _write_judges(places: RunPaths, judges: RunJudges | None) -> None:
+    """A copy of what the database says, for a command that is to start the judge."""
+    write_json(places.judges, None if judges is None else judges.model_dump(mode="json"))
 
 
 def _write_config(places: RunPaths, config: RunConfig) -> Path:

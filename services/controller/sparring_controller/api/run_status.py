@@ -24,6 +24,7 @@ def run_status(snapshot: RunSnapshot, *, with_rounds: bool = True) -> RunStatus:
         created_at=datetime.fromtimestamp(run.created_at, UTC).isoformat(timespec="seconds"),
         error=run.error,
         config=run.config,
+        judges=run.judge,
         rounds=tuple(round_status(snapshot, number) for number in started),
     )
 

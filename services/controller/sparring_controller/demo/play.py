@@ -13,7 +13,7 @@ from rich.console import Console
 from sparring_controller.demo import small_world
 from sparring_controller.demo.report import DemoReport, DemoRun, example_of, example_table, write_report
 from sparring_controller.local import foreground
-from sparring_controller.local.services import DEMO_JUDGE, LocalServices
+from sparring_controller.local.services import LocalServices
 from sparring_controller.rounds.prompts import require_prompt_file
 from sparring_controller.terminal.round_tables import over_optimisation, rich_table, round_reports
 from sparring_controller.terminal.runs_client import RunsClient
@@ -45,9 +45,8 @@ def play_demo(options: DemoOptions, console: Console) -> None:
     if options.prompts is None:
         write_prompts(prompts_file(options.folder))
     require_prompt_file(configs["sppo"].prompts)
-    judge = options.judge or DEMO_JUDGE
-    local = LocalServices(options.folder)
-    with foreground.services(local, console, configs["sppo"].policy.model, judge, free_ports=True) as endpoints:
+    local, base = LocalServices(options.folder), configs["sppo"]
+    with foreground.services(local, console, base.policy.model, base.judge, free_ports=True) as endpoints:
         client = RunsClient(endpoints.controller)
         try:
             played = dict(zip(RUNS, _runs(client, options.folder, configs, console), strict=True))
@@ -70,6 +69,8 @@ def demo_config(name: str, options: DemoOptions) -> RunConfig:
     changes = config.model_dump()
     changes["policy"]["model"] = options.model or config.policy.model
     changes["prompts"]["source"] = options.prompts or str(prompts_file(options.folder))
+    if options.judge is not None:
+        changes["judge"] |= {"engine": None, "model": options.judge}
     # Only the demo's own prompts have answers that can be checked.
     changes["evaluation"]["checker"] = None if options.prompts else "small-world"
     return RunConfig.model_validate(changes)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sparring_controller.local.services import Awaited, Endpoints, LocalServices
 from sparring_shared.errors import Broken
+from sparring_shared.run_config import JudgeConfig
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -40,7 +41,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def start(
-    local: LocalServices, console: Console, model: str, judge: str, *, free_ports: bool = False, owned: bool = True
+    local: LocalServices, console: Console, model: str, judge: JudgeConfig, *, free_ports: bool = False, owned: bool = True
 ) -> Endpoints:
     """Start the services and show what is still awaited until all are ready; on any error or Ctrl-C they are ended again."""
     if local.end_abandoned():
@@ -64,7 +65,7 @@ def end(local: LocalServices, console: Console) -> None:
 
 @contextmanager
 def services(
-    local: LocalServices, console: Console, model: str, judge: str, *, free_ports: bool = False
+    local: LocalServices, console: Console, model: str, judge: JudgeConfig, *, free_ports: bool = False
 ) -> Iterator[Endpoints]:
     """Services for the duration of a block."""
     endpoints = start(local, console, model, judge, free_ports=free_ports)

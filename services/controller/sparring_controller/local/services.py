@@ -18,7 +18,9 @@ from sparring_shared.artifacts import write_json
 from sparring_shared.errors import Broken, Conflict, ErrorBody, InvalidInput
 from sparring_shared.http import port_is_free
 from sparring_shared.records import Record
+from sparring_shared.run_config import JudgeConfig
 from sparring_shared.settings import FolderSettings
+from sparring_shared.wire.judge import WITHOUT_MODEL
 
 SERVICES = {"controller": 8000, "generator": 8001, "judge": 8002, "trainer": 8003}
 WORKERS = {"rounds": "rounds,train", "generate": "generate,evaluate", "judge": "judge"}
@@ -66,7 +68,7 @@ class LocalServices:
             self.processes.end()
         return abandoned
 
-    def start(self, model: str, judge: str, *, free_ports: bool, owned: bool) -> Endpoints:
+    def start(self, model: str, judge: JudgeConfig, *, free_ports: bool, owned: bool) -> Endpoints:
         """Start everything, after checking models and ports; `owned` services end with this process.
 
         Raises InvalidInput for a missing model, a port in use or no Redis, Conflict when they already run.
@@ -78,7 +80,7 @@ class LocalServices:
                 "or choose another --runs-dir."
             )
         require_model(model, "--model")
-        require_model(judge, "--judge")
+        require_judge(judge)
         endpoints, environment = _listening(free_ports)
         programs = [_service(name) for name in SERVICES] + [_worker(name, queues) for name, queues in WORKERS.items()]
         url = os.environ.get("SPARRING_REDIS_URL")
@@ -138,6 +140,14 @@ def require_model(model: str, option: str) -> None:
         raise InvalidInput(f"There is no model at {model}; correct {option}.")
 
 
+def require_judge(judge: JudgeConfig) -> None:
+    """Raises InvalidInput for a judge that nobody has named, or whose folder is missing or holds no model."""
+    if judge.model is None and judge.engine is None:
+        raise InvalidInput("The run names no judge; set judge.model in its config, or give --judge, a folder or a hub id.")
+    if judge.model is not None and judge.engine not in ("openai", *WITHOUT_MODEL):
+        require_model(judge.model, "judge.model or --judge")
+
+
 def _missing(http: httpx.Client, url: str) -> str | None:
     try:
         answer = http.get(f"{url}/readyz")
@@ -161,17 +171,23 @@ def _worker(name: str, queues: str) -> Program:
     return Program(name=f"worker-{name}", command=(*celery, "-Q", queues, "-c", "1", "-n", f"{name}@%h"), stop_seconds=30)
 
 
-def _shared_environment(runs_dir: Path, model: str, judge: str) -> dict[str, str]:
-    """What every process gets; a local model's own folder is added to those that checkpoints may be loaded from."""
-    roots = [*FolderSettings().checkpoint_roots[1:], *(Path(name) for name in (model, judge) if Path(name).is_dir())]
-    return {
+def _shared_environment(runs_dir: Path, model: str, judge: JudgeConfig) -> dict[str, str]:
+    """What every process gets; a local model's own folder is added to those that checkpoints may be loaded from.
+
+    What the run does not say of its judge is left to the variables that the command was given.
+    """
+    roots = [
+        *FolderSettings().checkpoint_roots[1:],
+        *(Path(name) for name in (model, judge.model or "") if Path(name).is_dir()),
+    ]
+    named = {"ENGINE": judge.engine, "MODEL": judge.model, "REVISION": judge.revision}
+    return {f"SPARRING_JUDGE_{name}": value for name, value in named.items() if value is not None} | {
         "SPARRING_RUNS_DIR": str(runs_dir),
         "SPARRING_TRAINER_DIR": os.environ.get("SPARRING_TRAINER_DIR") or str(runs_dir / ".trainer"),
         "SPARRING_MODEL_ROOTS": ":".join(str(root.resolve()) for root in roots),
         # The API serves whoever gave the command, on this machine: any file that they can read.
         "SPARRING_PROMPT_ROOTS": os.environ.get("SPARRING_PROMPT_ROOTS") or "/",
         "SPARRING_GENERATOR_MODEL": model,
-        "SPARRING_JUDGE_MODEL": judge,
         # Celery's warm shutdown on SIGTERM would wait for a stage of any length.
         "REMAP_SIGTERM": "SIGQUIT",
     }
@@ -192,10 +208,19 @@ def _listening(free_ports: bool) -> tuple[Endpoints, dict[str, str]]:
             )
         reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
         urls[name] = f"http://{reached}:{port}"
-        environment |= {f"{prefix}_HOST": host, f"{prefix}_PORT": str(port), f"{prefix}_URL": urls[name]}
+        environment |= {f"{prefix}_HOST": host, f"{prefix}_PORT": str(port)} | _address(name, urls[name])
     if len(set(urls.values())) < len(urls):
         raise InvalidInput("Two services have the same port; set SPARRING_*_PORT to different ones, or use --free-ports.")
     return Endpoints(**urls), environment
+
+
+def _address(name: str, url: str) -> dict[str, str]:
+    """The variable by which the others find a service; the judge's own SPARRING_JUDGE_URL is the endpoint that it may ask."""
+    if name != "judge":
+        return {f"SPARRING_{name.upper()}_URL": url}
+    others = os.environ.get("SPARRING_JUDGE_URLS") or ""
+    # The last of a name counts.
+    return {"SPARRING_JUDGE_URLS": ",".join(part for part in (others, f"default={url}") if part)}
 
 
 def _port(variable: str, default: int) -> int:

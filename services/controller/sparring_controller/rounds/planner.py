@@ -148,7 +148,7 @@ def dropped(snapshot: RunSnapshot, number: int) -> dict[str, int]:
 
 
 def _key(run: RunRow, number: int, stage: StageName, shard: int, inputs: list[StageRow]) -> str:
-    """sha256 of all that determines a stage: run, config, base, round, shard and the results it starts from."""
+    """sha256 of all that determines a stage: run, config, base, judges, round, shard and the results it starts from."""
     determined_by = {
         "stage": stage,
         "run": run.run_id,
@@ -158,6 +158,8 @@ def _key(run: RunRow, number: int, stage: StageName, shard: int, inputs: list[St
         "shard": shard,
         "inputs": [_digest(row.result) for row in inputs],
     }
+    if run.judge is not None:
+        determined_by["judges"] = {name: judge.ref.model_dump() for name, judge in run.judge.pinned.items()}
     return _digest(determined_by)
 
 

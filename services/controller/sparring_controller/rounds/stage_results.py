@@ -1,8 +1,9 @@
 """What each stage leaves behind in its row: references to files and counts, never data."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from sparring_shared.records import Record
+from sparring_shared.records import JudgeRef, Record
 from sparring_shared.wire.trainer import CheckpointRef
 
 Dropped = dict[str, int]
@@ -31,12 +32,18 @@ class GenerateResult(Record):
 
 
 class JudgeResult(Record):
-    """The preferences of one shard; of its `candidates` the judge saw `truncated` only in part."""
+    """The preferences of one shard, and the judges that gave them; of its `candidates` they saw `truncated` only in part."""
 
     file: FileRef
     dropped: Dropped
     candidates: int
     truncated: int
+    judges: tuple[JudgeRef, ...] = ()
+
+
+def distinct(judges: Iterable[JudgeRef]) -> tuple[JudgeRef, ...]:
+    """Each judge once, in the order in which they come."""
+    return tuple(dict.fromkeys(judges))
 
 
 class SelectResult(Record):

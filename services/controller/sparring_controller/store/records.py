@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import StageName, StageState
+from sparring_shared.wire.controller import RunJudges, StageName, StageState
 from sparring_shared.wire.trainer import CheckpointRef
 
 Control = Literal["active", "paused", "failed", "cancelled"]
 
 
 class RunRow(Record):
-    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed."""
+    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed.
+
+    `judge` is None in a row of an older Sparring: such a run takes whatever judge answers, until one is accepted.
+    """
 
     run_id: str
     name: str
@@ -25,6 +28,7 @@ class RunRow(Record):
     error: str | None = None
     config: RunConfig
     base: CheckpointRef
+    judge: RunJudges | None = None
 
 
 class StageRow(Record):

@@ -15,6 +15,7 @@ from sparring_shared.errors import NotFound
 def add(connection: Connection, row: RunRow) -> None:
     """Insert a new run."""
     values = row.model_dump() | {"config": row.config.model_dump_json(), "base": row.base.model_dump_json()}
+    values["judge"] = row.judge and row.judge.model_dump_json()
     connection.execute(insert(runs).values(**values))
 
 
@@ -49,4 +50,5 @@ def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunS
 
 
 def _row(found: Mapping[Any, Any]) -> RunRow:
-    return RunRow.model_validate({**found, "config": json.loads(found["config"]), "base": json.loads(found["base"])})
+    read = {name: None if found[name] is None else json.loads(found[name]) for name in ("config", "base", "judge")}
+    return RunRow.model_validate({**found, **read})

@@ -27,11 +27,13 @@ class RunsClient:
         body = RoundsRequest(count=rounds)
         return self._service.call("POST", f"/v1/runs/{run_id}/rounds", RoundsAccepted, body, _headers(key))
 
-    def resume(self, run_id: str) -> RunStatus:
-        """Let a run that is paused, failed or stopped half-way go on, up to the last round of its config."""
+    def resume(self, run_id: str, *, accept_judge: bool = False) -> RunStatus:
+        """Let a run that is paused, failed or stopped half-way go on, up to the last round of its config; if wanted with the
+        judges that answer now."""
         status = self.run(run_id)
-        if status.status in ("paused", "failed"):
-            status = self._service.call("POST", f"/v1/runs/{run_id}/resume", RunStatus, headers=_headers(None))
+        if accept_judge or status.status in ("paused", "failed"):
+            path = f"/v1/runs/{run_id}/resume" + ("?accept_judge=true" if accept_judge else "")
+            status = self._service.call("POST", path, RunStatus, headers=_headers(None))
         if status.requested_rounds < status.config.rounds:
             self.play(run_id, status.config.rounds - status.requested_rounds)
         return self.run(run_id)

@@ -62,10 +62,14 @@ class Computer(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """A reader, and what makes its computer; `load` is called once in each process that computes, and can be pickled."""
+    """A reader, and what makes its computer; `load` is called once in each process that computes, and can be pickled.
+
+    `pinned`: the revision of the reader's `ref` says which weights answer.
+    """
 
     reader: Reader
     load: Callable[[], Computer]
+    pinned: bool = True
 
 
 def try_plan(reader: Reader, task: Task) -> Plan | SparringError:

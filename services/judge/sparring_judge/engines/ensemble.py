@@ -85,6 +85,7 @@ class EnsembleReader:
         self.ref = JudgeRef(
             name=" + ".join(reader.ref.name for reader in readers),
             revision="sha256:" + hashlib.sha256(described.encode()).hexdigest(),
+            engine=self.name,
         )
 
     def plan(self, task: Task) -> Plan:
@@ -144,7 +145,8 @@ class EnsembleComputer:
 def join_engines(engines: Sequence[Engine], weights: Sequence[float]) -> Engine:
     """The engine of several."""
     reader = EnsembleReader([engine.reader for engine in engines], weights)
-    return Engine(reader, partial(_computer, tuple(engine.load for engine in engines)))
+    load = partial(_computer, tuple(engine.load for engine in engines))
+    return Engine(reader, load, pinned=all(engine.pinned for engine in engines))
 
 
 def _computer(loads: Sequence[Callable[[], Computer]]) -> EnsembleComputer:

@@ -124,7 +124,8 @@ def load_blender(settings: JudgeSettings) -> Engine:
         fp16=settings.precision != "fp32",
         threads=settings.threads,
     )
-    return Engine(BlenderReader(files.ref, limits, load_tokenizer(files.tokenizer)), partial(BlenderComputer, model))
+    ref = files.ref_of(BlenderReader.name, limits, settings.precision)
+    return Engine(BlenderReader(ref, limits, load_tokenizer(files.tokenizer)), partial(BlenderComputer, model))
 
 
 def _package() -> Any:

@@ -35,6 +35,7 @@ class BackgroundJudge:
         self._slots: list[Slot] = []
         self._scheduler: Scheduler | None = None
         self._reader: Reader | None = None
+        self.pinned = True
         self._one_reads: CapacityLimiter | None = None
 
     def start(self) -> None:
@@ -92,11 +93,12 @@ class BackgroundJudge:
             _log.exception("the judge could not be loaded")
             self._fail(Broken(f"The judge could not be loaded: {type(error).__name__}: {error}."))
         else:
-            asyncio.run_coroutine_threadsafe(self._warm_up(engine.reader, slots), loop)
+            asyncio.run_coroutine_threadsafe(self._warm_up(engine, slots), loop)
 
-    async def _warm_up(self, reader: Reader, slots: list[Slot]) -> None:
+    async def _warm_up(self, engine: Engine, slots: list[Slot]) -> None:
         """Compute one pair in every slot, then begin to take requests."""
-        self._slots, self._reader = slots, reader
+        reader = engine.reader
+        self._slots, self._reader, self.pinned = slots, reader, engine.pinned
         try:
             plan = reader.plan(_WARM_UP)
             for computed in await asyncio.gather(*(slot.compute(plan.units) for slot in slots)):

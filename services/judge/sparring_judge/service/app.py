@@ -103,6 +103,8 @@ def info_route(settings: JudgeSettings, judge: BackgroundJudge) -> APIRouter:
             name=reader.ref.name,
             revision=reader.ref.revision,
             engine=reader.name,
+            model=settings.model,
+            pinned=judge.pinned,
             device=description.device,
             note=description.note,
             limits=limits,

@@ -1,5 +1,6 @@
-"""The three services as the controller sees them; each client raises Unavailable when its service does not answer."""
+"""The services as the controller sees them; each client raises Unavailable when its service does not answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,16 +8,20 @@ from sparring_controller.rounds.clients.generator import GeneratorClient
 from sparring_controller.rounds.clients.judge import JudgeClient
 from sparring_controller.rounds.clients.trainer import TrainerClient
 from sparring_controller.settings import ControllerSettings
+from sparring_shared.errors import InvalidInput
 
 __all__ = ["GeneratorClient", "JudgeClient", "Services", "TrainerClient"]
 
 
 @dataclass(frozen=True)
 class Services:
-    """One client of each service; made after a fork, never before."""
+    """One client of each service, of each judge by its name; made after a fork, never before.
+
+    A stage asks by `Work.judge` and `Work.evaluation_judge`, which are pinned.
+    """
 
     generator: GeneratorClient
-    judge: JudgeClient
+    judges: Mapping[str, JudgeClient]
     trainer: TrainerClient
 
     @classmethod
@@ -24,11 +29,18 @@ class Services:
         """The services at the addresses of the settings."""
         return cls(
             GeneratorClient(settings.generator_url),
-            JudgeClient(settings.judge_url, settings.judge_token),
+            {name: JudgeClient(url, settings.judge_token) for name, url in settings.judges.items()},
             TrainerClient(settings.trainer_url),
         )
 
+    def judge(self, name: str, key: str) -> JudgeClient:
+        """The judge of that name. Raises InvalidInput, with the run config's `key`, for a name that is not known here."""
+        if name not in self.judges:
+            known = ", ".join(self.judges)
+            raise InvalidInput(f"{key}: there is no judge {name} here (known: {known}); correct it or set SPARRING_JUDGE_URLS.")
+        return self.judges[name]
+
     def close(self) -> None:
         """Give the connections back."""
-        for client in (self.generator, self.judge, self.trainer):
+        for client in (self.generator, *self.judges.values(), self.trainer):
             client.close()

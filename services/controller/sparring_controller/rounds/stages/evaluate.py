@@ -58,7 +58,7 @@ def compare(work: Work, ours: list[Answer], theirs: list[Answer]) -> Comparisons
             asked.append(CompareItem(prompt=answer.prompt.messages, a=answer.candidate.text, b=text))
     for start in range(0, len(asked), ITEMS):
         work.check()
-        for result in work.services.judge.compare(asked[start : start + ITEMS]).items:
+        for result in work.evaluation_judge.compare(asked[start : start + ITEMS]).items:
             if isinstance(result, ItemError):
                 found.dropped[f"evaluation, judge: {result.error.type}"] += 1
             else:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 
-from sparring_controller.rounds.stage_results import JudgeResult
+from sparring_controller.rounds.stage_results import JudgeResult, distinct
 from sparring_controller.rounds.stages.knockout import play_tournaments
 from sparring_controller.rounds.stages.work import Done, Work
 from sparring_shared.artifacts import read_records
@@ -28,14 +28,15 @@ def judge(work: Work) -> Done:
         rows.extend(ask(work, sets[start : start + ITEMS], dropped))
     file = work.write(work.places.shard(number, "preferences", shard), PreferenceMatrix, rows)
     flags = [truncated for row in rows for truncated in row.truncated]
-    return Done(JudgeResult(file=file, dropped=dict(dropped), candidates=len(flags), truncated=sum(flags)))
+    counts = {"candidates": len(flags), "truncated": sum(flags)}
+    return Done(JudgeResult(file=file, dropped=dict(dropped), judges=distinct(row.judge for row in rows), **counts))
 
 
 def _rank(work: Work, sets: list[CandidateSet], dropped: Counter[str]) -> list[PreferenceMatrix]:
     items = [
         RankItem(prompt=row.prompt.messages, candidates=tuple(candidate.text for candidate in row.candidates)) for row in sets
     ]
-    response = work.services.judge.rank(items, work.config.judge.estimator)
+    response = work.judge.rank(items, work.config.judge.estimator)
     rows: list[PreferenceMatrix] = []
     for row, result in zip(sets, response.items, strict=True):
         if isinstance(result, ItemError):

@@ -22,7 +22,7 @@ def play_tournaments(work: Work, sets: Sequence[CandidateSet], dropped: Counter[
     while waiting := [board for board in boards if board.game is not None]:
         work.check()
         items = [RankItem(prompt=board.row.prompt.messages, candidates=board.texts, pairs=(board.turn,)) for board in waiting]
-        response = work.services.judge.rank(items, "pairwise")
+        response = work.judge.rank(items, "pairwise")
         for board, result in zip(waiting, response.items, strict=True):
             if isinstance(result, ItemError):
                 dropped[f"judge: {result.error.type}"] += 1

@@ -9,13 +9,14 @@ from pydantic import Field
 from sparring_controller.rounds.checkers import RIGHT, find_checker
 from sparring_controller.rounds.estimates import Estimate, estimate, win
 from sparring_controller.rounds.planner import dropped as dropped_in_round
-from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult
-from sparring_controller.rounds.stages.work import Work
+from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult, distinct
+from sparring_controller.rounds.stages.work import Work, evaluation_service
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import against
 from sparring_shared.errors import InvalidInput
-from sparring_shared.records import Answer, Record
-from sparring_shared.wire.controller import StageName
+from sparring_shared.records import Answer, JudgeRef, Record
+from sparring_shared.wire.controller import AcceptedJudge, StageName
+from sparring_shared.wire.judge import Estimator
 
 
 class CheckerReport(Record):
@@ -27,6 +28,21 @@ class CheckerReport(Record):
     verdicts: dict[str, int]
 
 
+class JudgesReport(Record):
+    """Where the round's probabilities come from.
+
+    `training` gave the preferences that were trained on (none in round 0), `evaluation` compared the answers (None in a run of
+    an older Sparring). Without `pinned` a revision does not say which weights answered. `accepted`: exchanges of a judge that
+    the operator has accepted so far.
+    """
+
+    training: tuple[JudgeRef, ...]
+    evaluation: JudgeRef | None
+    estimator: Estimator
+    pinned: bool
+    accepted: tuple[AcceptedJudge, ...]
+
+
 class RoundReport(Record):
     """`rounds/<t>/evaluation/report.json`, and `report` of `GET /v1/runs/{id}/rounds/{t}`.
 
@@ -34,7 +50,7 @@ class RoundReport(Record):
     judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job.
     `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
     only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
-    against. What training tells is None, or empty, for round 0.
+    against. What training tells is None, or empty, for round 0; `judges` is None in the report of an older Sparring.
     """
 
     round: int
@@ -54,6 +70,7 @@ class RoundReport(Record):
     judge_truncated_share: float | None
     seconds: dict[str, float]
     against: dict[str, str] = Field(default_factory=dict)
+    judges: JudgesReport | None = None
 
 
 def round_report(
@@ -87,6 +104,7 @@ def round_report(
         judge_truncated_share=_judge_truncated(work),
         seconds=_seconds(work),
         against=against(work.config.algorithm, number) if number else {},
+        judges=_judges(work),
     )
 
 
@@ -100,6 +118,18 @@ def checked(name: str, answers: list[Answer]) -> CheckerReport:
     right = estimate([float(verdict == RIGHT) for verdict in verdicts])
     counts = Counter(str(verdict) for verdict in verdicts)
     return CheckerReport(right=right.value, low=right.low, high=right.high, verdicts=dict(sorted(counts.items())))
+
+
+def _judges(work: Work) -> JudgesReport:
+    service, _ = evaluation_service(work.config)
+    pinned, judges = work.pinned(service), work.snapshot.run.judge
+    return JudgesReport(
+        training=distinct(judge for row in _done(work, "judge") for judge in JudgeResult.model_validate(row.result).judges),
+        evaluation=pinned and pinned.ref,
+        estimator=work.config.judge.estimator,
+        pinned=judges is not None and all(each.pinned for each in judges.pinned.values()),
+        accepted=judges.accepted if judges else (),
+    )
 
 
 def _done(work: Work, stage: StageName) -> list[StageRow]:

@@ -1,7 +1,7 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.stage_results import PromptsResult, SelectResult, TrainResult
+from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_controller.store.records import StageRow
@@ -42,6 +42,7 @@ def _request(work: Work) -> JobRequest:
     number, config = work.row.round, work.config
     shards = len(work.result(PromptsResult, number, "prompts").files)
     selected = [work.result(SelectResult, number, "select", shard).file for shard in range(shards)]
+    judged = [work.result(JudgeResult, number, "judge", shard) for shard in range(shards)]
     reference = reference_version(config.algorithm, number)
     return JobRequest(
         policy=work.policy(number - 1),
@@ -53,6 +54,8 @@ def _request(work: Work) -> JobRequest:
         algorithm=config.algorithm,
         training=config.training,
         seed=seed_of(config.seed, number, "train"),
+        judges=distinct(judge for result in judged for judge in result.judges),
+        estimator=config.judge.estimator,
     )
 
 

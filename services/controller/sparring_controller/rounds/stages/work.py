@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.stage_results import FileRef, TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.records import RunSnapshot, StageRow
@@ -16,9 +16,17 @@ from sparring_shared.artifacts import write_json, write_records
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
+from sparring_shared.wire.controller import PinnedJudge
 from sparring_shared.wire.trainer import CheckpointRef
 
 R = TypeVar("R", bound=Record)
+
+
+def evaluation_service(config: RunConfig) -> tuple[str, str]:
+    """Which judge evaluates, by its name in SPARRING_JUDGE_URLS, and the key of the run config that says so."""
+    if config.evaluation.judge is not None:
+        return config.evaluation.judge, "evaluation.judge"
+    return config.judge.service, "judge.service"
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,21 @@ class Work:
         """The run's files."""
         return RunPaths(self.settings.runs_dir, self.row.run_id)
 
+    @property
+    def judge(self) -> JudgeClient:
+        """The judge whose preferences are trained on; it answers as the one that the run is pinned to, or not at all."""
+        return self._judge(self.config.judge.service, "judge.service")
+
+    @property
+    def evaluation_judge(self) -> JudgeClient:
+        """The judge of the evaluation, pinned likewise."""
+        return self._judge(*evaluation_service(self.config))
+
+    def pinned(self, service: str) -> PinnedJudge | None:
+        """The judge of that name that the run is pinned to, None in a run of an older Sparring."""
+        judges = self.snapshot.run.judge
+        return judges.pinned.get(service) if judges else None
+
     def policy(self, version: int) -> CheckpointRef:
         """The checkpoint of a policy version; 0 is the base."""
         return self.snapshot.run.base if version == 0 else self.result(TrainResult, version, "train").checkpoint
@@ -98,6 +121,10 @@ class Work:
             for leftover in path.parent.glob(f".{path.name}.*"):
                 with contextlib.suppress(FileNotFoundError):
                     leftover.unlink()
+
+    def _judge(self, service: str, key: str) -> JudgeClient:
+        pinned = self.pinned(service)
+        return self.services.judge(service, key).pinned_to(pinned and pinned.ref)
 
     def _stage(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Questions to a chat endpoint, with the `openai` package: retries, timeouts and so many at a time; the one module with it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import BoundedSemaphore
@@ -87,6 +87,31 @@ class ChatAnswer(_Part):
         return logit(first.message.content or "", places)
 
 
+class _Told(_Part):
+    """What servers tell of a model, less what changes by itself: OpenAI tells the owner, vLLM the folder and its window too."""
+
+    id: str | None = None
+    owned_by: str | None = None
+    root: str | None = None
+    max_model_len: int | None = None
+
+
+def told_of_model(endpoint: Endpoint) -> dict[str, Any]:
+    """What the endpoint tells of its model, nothing where it does not answer such a question."""
+    try:
+        with _client(endpoint, retries=0, seconds=min(5, endpoint.seconds)) as client:
+            raw = client.models.with_raw_response.retrieve(endpoint.model)
+        return _Told.model_validate_json(raw.text).model_dump(exclude_none=True)
+    except (openai.OpenAIError, ValidationError):
+        return {}
+
+
+def _client(endpoint: Endpoint, *, retries: int, seconds: float, hook: Callable[[Any], None] | None = None) -> openai.OpenAI:
+    key = endpoint.api_key.get_secret_value() if endpoint.api_key else "none"
+    http = openai.DefaultHttpx2Client(event_hooks={"request": [hook] if hook else []})
+    return openai.OpenAI(base_url=endpoint.url, api_key=key, max_retries=retries, timeout=seconds, http_client=http)
+
+
 class EndpointComputer:
     """A `Computer` that asks; a question that gets no answer is an error of its own unit."""
 
@@ -95,14 +120,7 @@ class EndpointComputer:
         self._endpoint = endpoint
         self._free = BoundedSemaphore(endpoint.concurrency)
         self._refused: frozenset[str] = frozenset()
-        key = endpoint.api_key.get_secret_value() if endpoint.api_key else "none"
-        self._client = openai.OpenAI(
-            base_url=endpoint.url,
-            api_key=key,
-            max_retries=endpoint.retries,
-            timeout=endpoint.seconds,
-            http_client=openai.DefaultHttpx2Client(event_hooks={"request": [_count_request]}),
-        )
+        self._client = _client(endpoint, retries=endpoint.retries, seconds=endpoint.seconds, hook=_count_request)
 
     def compute(self, units: Sequence[Unit]) -> Computed:
         """See `Computer`."""

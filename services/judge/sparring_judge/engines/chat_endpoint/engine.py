@@ -3,11 +3,12 @@
 Its tokenizer is not known here: four characters count as a token, for limits and for what is told of lengths.
 """
 
-import hashlib
+from dataclasses import asdict
 from functools import partial
 
 from sparring_judge.engines.chat_endpoint.question import fill, read_template
 from sparring_judge.engines.engine import Engine
+from sparring_judge.engines.models.revision import revision
 from sparring_judge.settings import JudgeSettings
 from sparring_judge.tasks.dialogue import valid_text
 from sparring_judge.tasks.task import Task
@@ -44,14 +45,16 @@ class OpenAiReader:
 
 
 def load_openai(settings: JudgeSettings) -> Engine:
-    """The engine that the settings name; the endpoint is not asked yet. Raises InvalidInput for a template that is none.
+    """The engine that the settings name; the endpoint is asked about the model alone.
 
-    An endpoint does not tell which weights it has, so the revision is that of the settings, else a digest of the template.
+    Raises InvalidInput for a template that is none.
+
+    An endpoint does not tell which weights it has: the revision is that of the settings, if any, with a digest of its address,
+    the question, and what it tells of the model.
     """
-    from sparring_judge.engines.chat_endpoint.endpoint import Endpoint, EndpointComputer
+    from sparring_judge.engines.chat_endpoint.endpoint import Endpoint, EndpointComputer, told_of_model
 
     template = read_template(settings.template)
-    revision = settings.revision or "template:" + hashlib.sha256(template.encode()).hexdigest()[:12]
     limits = Limits(
         settings.source_max_tokens or _LIMITS.source_max_tokens, settings.candidate_max_tokens or _LIMITS.candidate_max_tokens
     )
@@ -64,9 +67,16 @@ def load_openai(settings: JudgeSettings) -> Engine:
         seconds=settings.answer_seconds,
         max_tokens=settings.answer_tokens,
     )
-    return Engine(
-        OpenAiReader(JudgeRef(name=settings.model, revision=revision), limits, template), partial(EndpointComputer, endpoint)
-    )
+    others = {
+        "url": endpoint.shown,
+        "template": template,
+        "limits": asdict(limits),
+        "answer_tokens": settings.answer_tokens,
+        "told": told_of_model(endpoint),
+    }
+    at = revision(settings.revision or "endpoint", **others)
+    ref = JudgeRef(name=settings.model, revision=at, engine=OpenAiReader.name)
+    return Engine(OpenAiReader(ref, limits, template), partial(EndpointComputer, endpoint), pinned=False)
 
 
 def _tokens(text: str) -> int:

@@ -1,14 +1,16 @@
 """Where a language model lies, and what its config says before any weights are read."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from transformers import AutoConfig
 
 from sparring_judge.engines.language_models.chat_tokenizer import ChatTokenizer
 from sparring_judge.engines.models.folder import find_model
+from sparring_judge.engines.models.revision import READ_WITH, files_digest, matching, revision
 from sparring_judge.precision import Precision
 from sparring_judge.settings import JudgeSettings
+from sparring_judge.tasks.units import Limits
 from sparring_shared.errors import CheckpointMismatch
 from sparring_shared.records import JudgeRef
 
@@ -33,6 +35,16 @@ class LmFiles:
     def window(self, tokenizer: ChatTokenizer) -> int:
         """How many tokens model and tokenizer read."""
         return min(tokenizer.longest, self.positions or _WINDOW, _WINDOW)
+
+    def ref_of(self, engine: str, limits: Limits) -> JudgeRef:
+        """Which judge it is under these limits."""
+        code = ("*.py",) if self.trust_remote_code else ()
+        others = {
+            "files": files_digest(matching(self.folder, (*READ_WITH, *code))),
+            "limits": asdict(limits),
+            "precision": self.precision or "auto",
+        }
+        return JudgeRef(name=self.ref.name, revision=revision(self.ref.revision, **others), engine=engine)
 
 
 def find_lm(settings: JudgeSettings) -> LmFiles:

@@ -77,7 +77,9 @@ def load_pair_lm(settings: JudgeSettings) -> Engine:
         raise CheckpointMismatch(f"The tokenizer of {files.folder} has no chat template; a pair-lm judge needs one.")
     letters = (tokenizer.one_token("A"), tokenizer.one_token("B"))
     limits = pair_limits(settings, files.window(tokenizer))
-    return Engine(PairLmReader(files.ref, limits, tokenizer), partial(load_letters, files, letters))
+    return Engine(
+        PairLmReader(files.ref_of(PairLmReader.name, limits), limits, tokenizer), partial(load_letters, files, letters)
+    )
 
 
 def pair_limits(settings: JudgeSettings, window: int) -> Limits:

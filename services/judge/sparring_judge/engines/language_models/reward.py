@@ -79,4 +79,4 @@ def load_reward(settings: JudgeSettings) -> Engine:
     window = files.window(tokenizer) - _SPARE
     candidate = settings.candidate_max_tokens or window // 2
     limits = Limits(settings.source_max_tokens or window - candidate, candidate)
-    return Engine(RewardReader(files.ref, limits, tokenizer), partial(load_rewards, files))
+    return Engine(RewardReader(files.ref_of(RewardReader.name, limits), limits, tokenizer), partial(load_rewards, files))

@@ -5,7 +5,7 @@ llm-blender/PairRM-hf (all in one folder).
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sparring_judge.engines.models.folder import find_model
 from sparring_judge.engines.models.hub import hub_folder
+from sparring_judge.engines.models.revision import files_digest, revision
 from sparring_judge.engines.pairrm.encoder_config import EncoderConfig
+from sparring_judge.precision import Precision
 from sparring_judge.tasks.units import Limits
 from sparring_shared.errors import CheckpointMismatch
 from sparring_shared.records import JudgeRef
@@ -48,13 +50,23 @@ class JudgeFiles:
     tag_ids: tuple[int, int, int] | None
     backbone: str | None = None
 
+    def ref_of(self, engine: str, limits: Limits, precision: Precision | None) -> JudgeRef:
+        """Which judge it is under these limits and in this precision."""
+        others = {
+            "tokenizer": files_digest([self.tokenizer]),
+            "encoder": self.encoder.model_dump(),
+            "limits": asdict(limits),
+            "precision": precision or "auto",
+        }
+        return JudgeRef(name=self.ref.name, revision=revision(self.ref.revision, **others), engine=engine)
 
-def find_judge(model: str, revision: str | None) -> JudgeFiles:
-    """Locate a judge in a folder or on the hub.
+
+def find_judge(model: str, at: str | None) -> JudgeFiles:
+    """Locate a judge in a folder or on the hub, there at a revision.
 
     Raises NotFound for a model that is nowhere, CheckpointMismatch for a folder that holds no PairRM judge.
     """
-    found = find_model(model, revision, _SMALL)
+    found = find_model(model, at, _SMALL)
     return _described(found.folder, found.ref, found.weights)
 
 

@@ -89,7 +89,8 @@ def load_pairrm(settings: JudgeSettings, files: JudgeFiles | None = None) -> Eng
         candidate_max_tokens=settings.candidate_max_tokens or files.limits.candidate_max_tokens,
     )
     load = partial(_computer, files, tokenizer.largest_id, settings.device, settings.threads, settings.precision)
-    return Engine(PairRmReader(files.ref, limits, tokenizer), load)
+    ref = files.ref_of(PairRmReader.name, limits, settings.precision)
+    return Engine(PairRmReader(ref, limits, tokenizer), load)
 
 
 def _computer(files: JudgeFiles, largest_id: int, device: str, threads: int, precision: Precision | None) -> PairRmComputer:

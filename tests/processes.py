@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 from ports import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
 def service(name: str, **settings: str) -> Iterator[str]:
-    """The address of a service that is ready; ended by its process id."""
-    port = free_port()
+    """The address of a service that is ready, on a free port unless one is set; ended by its process id."""
     prefix = f"SPARRING_{name.upper()}_"
+    port = settings.get(f"{prefix}PORT") or free_port()
     environment = os.environ | {f"{prefix}PORT": str(port), **settings}
     process = subprocess.Popen([sys.executable, "-m", f"sparring_{name}"], cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{port}"
