@@ -60,7 +60,8 @@ class JudgeConfig(Record):
 
     `engine`, `model` (a folder or a hub id) and `revision` (a commit of the hub, or the beginning of what `GET /v1/judge` calls
     its revision) name the judge; what is left out is taken from the one that answers when the run is made, to which the run is
-    pinned in any case. `service` is a name in `SPARRING_JUDGE_URLS`.
+    pinned in any case. `service` is a name in `SPARRING_JUDGE_URLS`. A judge whose weights nobody knows (an endpoint) is
+    watched: `max_drift` is how much its probabilities of 32 fixed pairs may have changed at the start of a round, in the mean.
 
     With `estimator_k` a win rate is the mean over that many of the K answers: the pair's own two and others drawn at
     random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K.
@@ -72,6 +73,7 @@ class JudgeConfig(Record):
     model: Annotated[str, Field(min_length=1)] | None = None
     revision: Annotated[str, Field(min_length=1)] | None = None
     service: Annotated[str, Field(min_length=1)] = "default"
+    max_drift: Share = 0.05
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

@@ -1,5 +1,6 @@
 """Settings of the judge process, from `SPARRING_JUDGE_*` variables."""
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, ValidationError
@@ -26,7 +27,8 @@ class JudgeSettings(BaseSettings):
     model's config unless set here.
 
     `max_queued` units of work may wait before a request is refused (429); a request may take `deadline_seconds`; when the
-    process is asked to end, it has `drain_seconds` to finish what it began. `lone_answer_against` is the answer that a
+    process is asked to end, it has `drain_seconds` to finish what it began. `kept` is a file in which all values are
+    kept, to be shared by judges and to outlive them. `lone_answer_against` is the answer that a
     compatibility route compares an answer with that has no rival in its request.
 
     For `openai`: `url` is the endpoint's base, `template` a file with the question (see `question.py`); `concurrency` questions
@@ -57,6 +59,7 @@ class JudgeSettings(BaseSettings):
     deadline_seconds: Seconds = 600
     drain_seconds: Seconds = 30
     cache_entries: Annotated[int, Field(ge=0)] = 200_000
+    kept: Path | None = None
     source_max_tokens: Annotated[int, Field(ge=4)] | None = None
     candidate_max_tokens: Annotated[int, Field(ge=4)] | None = None
 

@@ -24,9 +24,13 @@ class PinnedJudge(Record):
 
 
 class AcceptedJudge(Record):
-    """The operator's word that another judge may go on with the run from `at` (UTC, ISO 8601) on."""
+    """The operator's word that another judge may go on with the run from `at` (UTC, ISO 8601) on, or the same one.
+
+    `round` is the first one that is wholly its own.
+    """
 
     service: str
+    round: int
     before: JudgeRef | None
     after: JudgeRef
     at: str

@@ -89,10 +89,11 @@ class CompareItem(Record):
 
 
 class CompareRequest(Record):
-    """Body of `POST /v1/compare`."""
+    """Body of `POST /v1/compare`; `fresh` has everything computed anew, what is remembered as well."""
 
     items: Annotated[tuple[CompareItem, ...], Field(min_length=1)]
     estimator: Estimator = "pairwise"
+    fresh: bool = False
 
 
 class CompareResult(Record):

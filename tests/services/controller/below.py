@@ -58,6 +58,9 @@ class Below:
         self.same_text = False
         self.judge = JUDGE
         self.max_candidates = 32
+        self.pinned = True
+        self.shift = 0.0
+        self.fresh: list[int] = []
         self.answers_may_go = threading.Event()
         self.answers_may_go.set()
         self.answering = threading.Event()
@@ -121,7 +124,7 @@ def create_below(below: Below) -> FastAPI:
     def judge() -> JudgeInfo:
         lengths = {"source_max_tokens": 9, "candidate_max_tokens": 9}
         limits = JudgeLimits(max_items=256, max_candidates=below.max_candidates, max_body_bytes=1 << 24, **lengths)
-        more = {"model": f"models/{below.judge.name}", "pinned": True, "device": "cpu", "note": None, "limits": limits}
+        more = {"model": f"models/{below.judge.name}", "pinned": below.pinned, "device": "cpu", "note": None, "limits": limits}
         return JudgeInfo.model_validate(below.judge.model_dump() | more)
 
     @app.post("/v1/rank")
@@ -130,7 +133,9 @@ def create_below(below: Below) -> FastAPI:
 
     @app.post("/v1/compare")
     def compare(body: CompareRequest) -> dict[str, Any]:
-        return {"judge": below.judge, "items": [_compared(item.a, item.b) for item in body.items]}
+        if body.fresh:
+            below.fresh.append(len(body.items))
+        return {"judge": below.judge, "items": [_compared(item.a, item.b, below.shift) for item in body.items]}
 
     @app.put("/v1/jobs/{job_id}")
     def start(job_id: str, body: JobRequest) -> JobStatus:
@@ -217,8 +222,9 @@ def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list
     }
 
 
-def _compared(a: str, b: str) -> dict[str, Any]:
-    p = float(pairwise_probs([[0, len(a) - len(b)], [len(b) - len(a), 0]])[0, 1])
+def _compared(a: str, b: str, shift: float) -> dict[str, Any]:
+    """As the matrices say, but for a shift of the probability."""
+    p = float(pairwise_probs([[0, (len(a) - len(b)) / 5], [(len(b) - len(a)) / 5, 0]])[0, 1]) + shift
     sides = {"truncated": [False, False], "tokens": [1, 1], "position_consistent": True}
     return {"p_a": p, "logit_ab": 0.0, "logit_ba": 0.0, **sides, **READING}
 

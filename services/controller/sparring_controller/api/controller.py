@@ -112,7 +112,8 @@ class Controller:
         def effect(connection: Connection) -> RunStatus:
             run = _revived(connection, run_id)
             if found is not None:
-                judges = accepted(run.judge, found)
+                begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
+                judges = accepted(run.judge, found, max(begun, default=0) + 1)
                 _write_judges(RunPaths(self.settings.runs_dir, run_id), judges)
                 runs.change(connection, run_id, judge=judges.model_dump_json())
             return run_status(runs.snapshot(connection, run_id))

@@ -34,14 +34,17 @@ def named_judges(config: RunConfig, services: Services) -> RunJudges:
     return RunJudges(pinned={name: _pin(info) for name, info in found.items()})
 
 
-def accepted(judges: RunJudges | None, found: Answering) -> RunJudges:
-    """The same run with the judges that were found, and a note of each that is another one than before."""
+def accepted(judges: RunJudges | None, found: Answering, number: int) -> RunJudges:
+    """The same run with the judges that were found, and a note of each that is another one than before, or may be.
+
+    Round `number` is the first that has not begun.
+    """
     before = judges.pinned if judges else {}
     at = datetime.now(UTC).isoformat(timespec="seconds")
     notes = [
-        AcceptedJudge(service=name, before=before[name].ref if name in before else None, after=now.ref, at=at)
+        AcceptedJudge(service=name, round=number, before=before[name].ref if name in before else None, after=now.ref, at=at)
         for name, now in found.items()
-        if name not in before or before[name].ref != now.ref
+        if name not in before or before[name].ref != now.ref or not now.pinned
     ]
     pinned = before | {name: _pin(info) for name, info in found.items()}
     return RunJudges(pinned=pinned, accepted=(*(judges.accepted if judges else ()), *notes))

@@ -188,6 +188,7 @@ def _shared_environment(runs_dir: Path, model: str, judge: JudgeConfig) -> dict[
         # The API serves whoever gave the command, on this machine: any file that they can read.
         "SPARRING_PROMPT_ROOTS": os.environ.get("SPARRING_PROMPT_ROOTS") or "/",
         "SPARRING_GENERATOR_MODEL": model,
+        "SPARRING_JUDGE_KEPT": os.environ.get("SPARRING_JUDGE_KEPT") or str(runs_dir / ".judgements.db"),
         # Celery's warm shutdown on SIGTERM would wait for a stage of any length.
         "REMAP_SIGTERM": "SIGQUIT",
     }

@@ -19,9 +19,10 @@ class FileRef(Record):
 
 
 class PromptsResult(Record):
-    """The shards of a round's prompts, in order."""
+    """The shards of a round's prompts, in order; `drift` of the judge since it was pinned, None where it is not watched."""
 
     files: tuple[FileRef, ...]
+    drift: float | None = None
 
 
 class GenerateResult(Record):

@@ -60,6 +60,16 @@ def over_optimisation(reports: Sequence[RoundReport]) -> list[str]:
     ]
 
 
+def not_pinned(reports: Sequence[RoundReport]) -> list[str]:
+    """One sentence if the weights of a judge are not known, with the largest drift that was seen."""
+    watched = [report.judges for report in reports if report.judges and not report.judges.pinned]
+    if not watched:
+        return []
+    seen = [judges.drift for judges in watched if judges.drift is not None]
+    drift = f"; on fixed pairs its probabilities drifted by up to {max(seen):.3f} in the mean" if seen else ""
+    return [f"The judge is not pinned: nobody can say which weights answered{drift}."]
+
+
 def rich_table(title: str, reports: Sequence[RoundReport]) -> Table:
     """The table for a terminal."""
     table = Table(title=title, title_justify="left")

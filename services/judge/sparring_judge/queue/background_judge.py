@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from sparring_judge.engines.engine import Description, Engine, Reader, try_plan
 from sparring_judge.queue import metrics
+from sparring_judge.queue.kept_values import KeptValues
 from sparring_judge.queue.scheduler import Pending, Scheduler
 from sparring_judge.queue.slots import Slot, open_slots
 from sparring_judge.settings import JudgeSettings
@@ -35,6 +36,7 @@ class BackgroundJudge:
         self._slots: list[Slot] = []
         self._scheduler: Scheduler | None = None
         self._reader: Reader | None = None
+        self._kept: KeptValues | None = None
         self.pinned = True
         self._one_reads: CapacityLimiter | None = None
 
@@ -48,6 +50,8 @@ class BackgroundJudge:
         """End what computes; a batch that runs is waited for."""
         if self._scheduler is not None:
             await self._scheduler.close()
+        if self._kept is not None:
+            self._kept.close()
         for slot in self._slots:
             slot.close()
 
@@ -71,7 +75,7 @@ class BackgroundJudge:
         return self._slots[0].description
 
     @asynccontextmanager
-    async def ask(self, tasks: Sequence[Task]) -> AsyncIterator[list[Pending | SparringError]]:
+    async def ask(self, tasks: Sequence[Task], *, fresh: bool = False) -> AsyncIterator[list[Pending | SparringError]]:
         """Read the tasks and queue their units; on leaving, what nobody else waits for is dropped.
 
         What is wrong with one task stands in its place. Raises Unavailable while loading, Busy when too much waits.
@@ -79,7 +83,7 @@ class BackgroundJudge:
         reader, scheduler = self.reader, self._scheduler
         assert scheduler is not None
         plans = await to_thread.run_sync(_plans, reader, tasks, limiter=self._one_reads)
-        with scheduler.ask([plan for plan in plans if isinstance(plan, Plan)]) as pending:
+        with scheduler.ask([plan for plan in plans if isinstance(plan, Plan)], fresh=fresh) as pending:
             queued = iter(pending)
             yield [next(queued) if isinstance(plan, Plan) else plan for plan in plans]
 
@@ -112,7 +116,10 @@ class BackgroundJudge:
             self._fail(Broken(f"The judge could not be tried: {type(error).__name__}: {error}."))
         else:
             settings, device = self._settings, slots[0].description.device
-            self._scheduler = Scheduler(slots, max_queued=settings.max_queued, cache_entries=settings.cache_entries)
+            self._kept = KeptValues(settings.kept) if settings.kept else None
+            self._scheduler = Scheduler(
+                slots, max_queued=settings.max_queued, cache_entries=settings.cache_entries, kept=self._kept
+            )
             metrics.name_judge(reader.ref, reader.name, device)
             _log.info("judge %s (%s) is ready on %s", reader.ref.name, reader.ref.revision, device)
 

@@ -10,7 +10,7 @@ import heapq
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, groupby
@@ -19,6 +19,7 @@ from cachetools import LRUCache
 
 from sparring_judge.engines.engine import Computed
 from sparring_judge.queue import metrics
+from sparring_judge.queue.kept_values import KeptValues
 from sparring_judge.queue.slots import Slot
 from sparring_judge.tasks.units import Judgement, Plan, Unit, Value, judgement
 from sparring_shared.errors import Broken, Busy, SparringError
@@ -51,11 +52,12 @@ class Pending:
 
 
 class Scheduler:
-    """Gives units to slots. `max_queued` units may wait, `cache_entries` values are kept."""
+    """Gives units to slots. `max_queued` units may wait, `cache_entries` values are kept in memory, and all in `kept`."""
 
-    def __init__(self, slots: Sequence[Slot], *, max_queued: int, cache_entries: int) -> None:
+    def __init__(self, slots: Sequence[Slot], *, max_queued: int, cache_entries: int, kept: KeptValues | None = None) -> None:
         self._max_queued = max_queued
         self._cache: LRUCache[bytes, float] = LRUCache(cache_entries)
+        self._kept = kept
         self._open: dict[bytes, _Entry] = {}
         self._due: list[tuple[int, int, _Entry]] = []
         self._clock = 0
@@ -67,10 +69,11 @@ class Scheduler:
         self._loops = [asyncio.create_task(self._serve(slot)) for slot in slots]
 
     @contextmanager
-    def ask(self, plans: Sequence[Plan]) -> Iterator[list[Pending]]:
-        """Queue the units of some plans; on leaving, those that nobody else waits for are dropped. Raises Busy."""
+    def ask(self, plans: Sequence[Plan], *, fresh: bool = False) -> Iterator[list[Pending]]:
+        """Queue the units of some plans, `fresh` those as well whose values are kept; on leaving, those that nobody else waits
+        for are dropped. Raises Busy."""
         units = {unit.key: unit for plan in plans for unit in sorted(plan.units, key=lambda unit: unit.tokens)}
-        known = {key: value for key in units if (value := self._cache.get(key)) is not None}
+        known = {} if fresh else self._known(list(units))
         self._refuse_if_full([unit for key, unit in units.items() if key not in known and key not in self._open])
         wanted = {key: self._entry(unit) for key, unit in units.items() if key not in known}
         self._line_up([entry for entry in wanted.values() if not entry.started])
@@ -86,6 +89,19 @@ class Scheduler:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, float]:
+        """The values that are kept, in memory or on disk."""
+        known = {key: value for key in keys if (value := self._cache.get(key)) is not None}
+        if self._kept is not None and len(known) < len(keys):
+            known |= self._kept.values([key for key in keys if key not in known])
+        return known
+
+    def _keep(self, values: Mapping[bytes, float]) -> None:
+        if self._cache.maxsize:
+            self._cache.update(values)
+        if self._kept is not None:
+            self._kept.add(values)
 
     def _refuse_if_full(self, new: Sequence[Unit]) -> None:
         """A request that alone is larger than the queue is taken when nothing waits."""
@@ -154,10 +170,11 @@ class Scheduler:
                 self._work.clear()
                 await self._work.wait()
                 continue
-            for entry, value in zip(batch, await self._compute(slot, [entry.unit for entry in batch]), strict=True):
+            values = await self._compute(slot, [entry.unit for entry in batch])
+            done = list(zip(batch, values, strict=True))
+            self._keep({entry.unit.key: value for entry, value in done if isinstance(value, float) and math.isfinite(value)})
+            for entry, value in done:
                 del self._open[entry.unit.key]
-                if isinstance(value, float) and math.isfinite(value) and self._cache.maxsize:
-                    self._cache[entry.unit.key] = value
                 entry.value.set_result(value)
 
     async def _compute(self, slot: Slot, units: Sequence[Unit]) -> Sequence[Value]:

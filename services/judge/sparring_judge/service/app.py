@@ -74,10 +74,12 @@ def preference_routes(judge: BackgroundJudge, judge_items: ItemJudge) -> APIRout
         ref = judge.reader.ref
         items = [RankItem(prompt=item.prompt, candidates=(item.a, item.b)) for item in request.items]
         if wants_lines(caller):
-            return await stream(judge_items, items, ref, lambda _, one: compare_result(one, request.estimator))
+            return await stream(
+                judge_items, items, ref, lambda _, one: compare_result(one, request.estimator), fresh=request.fresh
+            )
         answers = [
             item_error(one) if isinstance(one, SparringError) else compare_result(one, request.estimator)
-            for one in await judge_items(items)
+            for one in await judge_items(items, fresh=request.fresh)
         ]
         return CompareResponse(judge=ref, items=tuple(answers))
 

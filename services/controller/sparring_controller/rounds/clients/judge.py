@@ -53,9 +53,10 @@ class JudgeClient:
         _as_many(len(items), len(response.items))
         return response
 
-    def compare(self, items: Sequence[CompareItem]) -> CompareResponse:
-        """P(a beats b), one per item or an error in its place."""
-        response = self._service.call("POST", "/v1/compare", CompareResponse, CompareRequest(items=tuple(items)))
+    def compare(self, items: Sequence[CompareItem], *, fresh: bool = False) -> CompareResponse:
+        """P(a beats b), one per item or an error in its place; `fresh`: asked anew, even if the service remembers."""
+        request = CompareRequest(items=tuple(items), fresh=fresh)
+        response = self._service.call("POST", "/v1/compare", CompareResponse, request)
         self._check(response.judge)
         _as_many(len(items), len(response.items))
         return response

@@ -9,7 +9,7 @@ from pydantic import Field
 from sparring_controller.rounds.checkers import RIGHT, find_checker
 from sparring_controller.rounds.estimates import Estimate, estimate, win
 from sparring_controller.rounds.planner import dropped as dropped_in_round
-from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult, distinct
+from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
 from sparring_controller.rounds.stages.work import Work, evaluation_service
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import against
@@ -32,14 +32,16 @@ class JudgesReport(Record):
     """Where the round's probabilities come from.
 
     `training` gave the preferences that were trained on (none in round 0), `evaluation` compared the answers (None in a run of
-    an older Sparring). Without `pinned` a revision does not say which weights answered. `accepted`: exchanges of a judge that
-    the operator has accepted so far.
+    an older Sparring). Without `pinned` a revision does not say which weights answered; `drift` is then how much the
+    probabilities of fixed pairs had changed in the mean when the round began. `accepted`: what the operator
+    has accepted so far in place of a judge.
     """
 
     training: tuple[JudgeRef, ...]
     evaluation: JudgeRef | None
     estimator: Estimator
     pinned: bool
+    drift: float | None
     accepted: tuple[AcceptedJudge, ...]
 
 
@@ -128,6 +130,7 @@ def _judges(work: Work) -> JudgesReport:
         evaluation=pinned and pinned.ref,
         estimator=work.config.judge.estimator,
         pinned=judges is not None and all(each.pinned for each in judges.pinned.values()),
+        drift=work.result(PromptsResult, work.row.round, "prompts").drift if work.row.round else None,
         accepted=judges.accepted if judges else (),
     )
 
