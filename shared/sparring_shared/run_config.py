@@ -62,6 +62,8 @@ class JudgeConfig(Record):
     its revision) name the judge; what is left out is taken from the one that answers when the run is made, to which the run is
     pinned in any case. `service` is a name in `SPARRING_JUDGE_URLS`. A judge whose weights nobody knows (an endpoint) is
     watched: `max_drift` is how much its probabilities of 32 fixed pairs may have changed at the start of a round, in the mean.
+    `max_requests` and `max_tokens` bound what the judges of a run compute anew: ordered pairs (of an endpoint, requests), and
+    tokens read for them, as the judge counts them. What a stage spent that did not come to its end is not counted.
 
     With `estimator_k` a win rate is the mean over that many of the K answers: the pair's own two and others drawn at
     random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K.
@@ -74,6 +76,8 @@ class JudgeConfig(Record):
     revision: Annotated[str, Field(min_length=1)] | None = None
     service: Annotated[str, Field(min_length=1)] = "default"
     max_drift: Share = 0.05
+    max_requests: Count | None = None
+    max_tokens: Count | None = None
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

@@ -22,7 +22,7 @@ from sparring_controller.terminal.runs_client import RunsClient, find_controller
 from sparring_controller.terminal.watching import watch as watch_run
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable, fail
 from sparring_shared.run_config import JudgeConfig, read_run_config
-from sparring_shared.wire.controller import RunStatus
+from sparring_shared.wire.controller import ResumeRequest, RunStatus
 
 app = typer.Typer(
     help="Align language models by self-play: rounds of generate, judge, select, train, evaluate.",
@@ -42,6 +42,7 @@ Detach = Annotated[bool, typer.Option("--detach", help="Return at once; everythi
 AcceptJudge = Annotated[
     bool, typer.Option("--accept-judge", help="Pin the run anew, to the judge that answers now; it is noted in its reports.")
 ]
+Bound = Annotated[int | None, typer.Option(min=1, help="In the place of the bound in the config's `judge`.")]
 RunId = Annotated[str, typer.Argument(help="As `sparring run` and `sparring status` print it.")]
 
 _RUNS = Path("runs")
@@ -131,16 +132,19 @@ def resume(
     run_id: RunId,
     judge: JudgeOfRun = None,
     accept_judge: AcceptJudge = False,
+    max_requests: Bound = None,
+    max_tokens: Bound = None,
     runs_dir: RunsDir = _RUNS,
     free_ports: FreePorts = False,
     detach: Detach = False,
 ) -> None:
     """Let a run go on that was interrupted, paused or has failed; nothing that is done is done again."""
     places = places_of(runs_dir, run_id)
+    wanted = ResumeRequest(accept_judge=accept_judge, max_requests=max_requests, max_tokens=max_tokens)
     model = read_run_config(places.config).policy.model
     chosen = judge_of_run(places, judge, accept=accept_judge)
     with _controller(runs_dir, model, chosen, free_ports, detach) as (client, console, ours):
-        client.resume(run_id, accept_judge=accept_judge)
+        client.resume(run_id, wanted)
         _follow(client, run_id, runs_dir, console, ours=ours, detach=detach)
 
 

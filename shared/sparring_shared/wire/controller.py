@@ -1,6 +1,6 @@
 """Controller bodies: runs, rounds and their stages."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -99,6 +99,22 @@ class RoundsRequest(Record):
     """Body of `POST /v1/runs/{run_id}/rounds`: start the next `count` rounds."""
 
     count: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class ResumeRequest(Record):
+    """Body of `POST /v1/runs/{run_id}/resume`.
+
+    With `accept_judge` the run is pinned anew, to the judges that answer now; `max_requests` and `max_tokens` take the place of
+    the bounds in the config's `judge`.
+    """
+
+    accept_judge: bool = False
+    max_requests: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
+AS_IT_IS: Final = ResumeRequest()
+"""To go on with the judges and bounds that the run has."""
 
 
 class RoundsAccepted(Record):

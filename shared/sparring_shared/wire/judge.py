@@ -50,7 +50,8 @@ class RankResult(Record):
     `logits` [K][K] raw, i first (None where not asked for); `probs` [K][K] and `win_rates` [K] by the estimator; `scores`
     [K] as llm-blender defines them (mean over all K of C_ij - C_ji); `ranks` [K] from 1, ties share the best rank;
     `truncated` and `tokens` [K], the latter before the cut; `position_bias` is the mean logit of the one shown first;
-    of `passes` computations that it took, `cache_hits` were known. With `pairs`, what needs the whole matrix is None.
+    of `passes` computations that it took, `cache_hits` were known, the others read `new_tokens`. With `pairs`, what needs the
+    whole matrix is None.
     """
 
     logits: tuple[tuple[float | None, ...], ...]
@@ -65,6 +66,7 @@ class RankResult(Record):
     position_bias: float | None
     passes: int
     cache_hits: int
+    new_tokens: int = 0
 
 
 class ItemError(Record):
@@ -113,6 +115,7 @@ class CompareResult(Record):
     position_consistent: bool
     passes: int
     cache_hits: int
+    new_tokens: int = 0
 
 
 class CompareResponse(Record):

@@ -23,7 +23,7 @@ from sparring_shared.wire.judge import CompareRequest, JudgeInfo, JudgeLimits, R
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus, RunningJob
 
 JUDGE = JudgeRef(name="length", revision="1", engine="fake")
-READING = {"prompt_truncated": False, "prompt_tokens": 1, "position_bias": 0.0, "passes": 2, "cache_hits": 0}
+READING = {"prompt_truncated": False, "prompt_tokens": 1, "position_bias": 0.0, "passes": 2, "cache_hits": 0, "new_tokens": 8}
 
 
 def model_folder(folder: Path, weights: str) -> Path:
@@ -61,6 +61,7 @@ class Below:
         self.pinned = True
         self.shift = 0.0
         self.fresh: list[int] = []
+        self.requests = 0
         self.answers_may_go = threading.Event()
         self.answers_may_go.set()
         self.answering = threading.Event()
@@ -129,10 +130,12 @@ def create_below(below: Below) -> FastAPI:
 
     @app.post("/v1/rank")
     def rank(body: RankRequest) -> dict[str, Any]:
+        below.requests += 2 * len(body.items)
         return {"judge": below.judge, "items": [_ranked(below, item) for item in body.items]}
 
     @app.post("/v1/compare")
     def compare(body: CompareRequest) -> dict[str, Any]:
+        below.requests += 2 * len(body.items)
         if body.fresh:
             below.fresh.append(len(body.items))
         return {"judge": below.judge, "items": [_compared(item.a, item.b, below.shift) for item in body.items]}

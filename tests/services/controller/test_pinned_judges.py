@@ -22,8 +22,9 @@ from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import JudgeRef, PreferenceMatrix
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RunJudges
+from sparring_shared.wire.controller import ResumeRequest, RunJudges
 
+ACCEPT = ResumeRequest(accept_judge=True)
 OTHER = JudgeRef(name="brevity", revision="7", engine="fake")
 
 
@@ -120,7 +121,7 @@ def test_another_judge_is_accepted_on_a_word_that_is_recorded(
     play(worker, controller, run_id, until="judge")
     below.judge = OTHER
     assert play(worker, controller, run_id).status == "failed"
-    status = controller.resume(ONCE, run_id, accept_judge=True)
+    status = controller.resume(ONCE, run_id, ACCEPT)
     assert status.judges is not None
     (note,) = status.judges.accepted
     assert (note.service, note.before, note.after, note.at[:2]) == ("default", JUDGE, OTHER, "20")
@@ -143,8 +144,8 @@ def test_over_http_the_word_is_part_of_the_request(settings: ControllerSettings,
         path, headers = f"/v1/runs/{run_id}/resume", {"Idempotency-Key": "a"}
         plain = client.post(path, headers=headers).json()
         assert plain["judges"]["pinned"]["default"]["ref"] == JUDGE.model_dump()
-        assert client.post(path, headers=headers, params={"accept_judge": True}).status_code == 409
-        taken = client.post(path, params={"accept_judge": True}).json()
+        assert client.post(path, headers=headers, json={"accept_judge": True}).status_code == 409
+        taken = client.post(path, json={"accept_judge": True}).json()
         assert taken["judges"]["pinned"]["default"]["ref"] == OTHER.model_dump()
 
 
@@ -160,7 +161,7 @@ def test_a_run_of_an_older_version_goes_on_unpinned_until_a_judge_is_accepted(
     assert (done.status, done.judges) == ("idle", None)
     report = (done.rounds[1].report or {})["judges"]
     assert (report["training"], report["evaluation"], report["pinned"]) == ([JUDGE.model_dump()], None, False)
-    status = controller.resume(ONCE, run_id, accept_judge=True)
+    status = controller.resume(ONCE, run_id, ACCEPT)
     assert status.judges is not None and status.judges.accepted[0].before is None
 
 
@@ -219,7 +220,7 @@ def test_a_judge_that_is_down_cannot_be_accepted(controller: Controller, config:
     nowhere = controller.settings.model_copy(update={"judge_url": "http://127.0.0.1:9"})
     deaf = replace(controller, services=Services.at(nowhere))
     with pytest.raises(Unavailable):
-        deaf.resume(ONCE, run_id, accept_judge=True)
+        deaf.resume(ONCE, run_id, ACCEPT)
 
 
 def pairs(controller: Controller, run_id: str) -> list[str]:

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 from below import Below
-from playing import ONCE, play, start
+from playing import ONCE, play, rows, start
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.worker import Worker
+from sparring_shared.paths import RunPaths
+from sparring_shared.run_config import read_run_config
+from sparring_shared.wire.controller import ResumeRequest
 
 
 def drifts(controller: Controller, run_id: str) -> list[float | None]:
@@ -60,9 +63,37 @@ def test_a_drift_that_is_accepted_is_the_new_measure(
     play(worker, controller, run_id, until="train")
     below.shift = 0.3
     assert play(worker, controller, run_id).status == "failed"
-    status = controller.resume(ONCE, run_id, accept_judge=True)
+    status = controller.resume(ONCE, run_id, ResumeRequest(accept_judge=True))
     assert status.judges is not None
     assert [(note.round, note.before == note.after) for note in status.judges.accepted] == [(2, True)]
     below.shift = 0.0
     assert play(worker, controller, run_id).status == "done"
     assert drifts(controller, run_id) == [None, None, None, pytest.approx(0.0, abs=1e-12)]
+
+
+@pytest.mark.parametrize(("key", "bound", "said"), [("max_requests", 20, "asked"), ("max_tokens", 40, "read")])
+def test_a_bill_that_is_reached_stops_the_run_until_it_is_raised(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any], key: str, bound: int, said: str
+) -> None:
+    run_id = start(controller, config | {"judge": {key: bound}}, 1)
+    failed = play(worker, controller, run_id)
+    assert failed.status == "failed"
+    assert f"judge.{key} is {bound} and the judges of the run have {said}" in (failed.error or "")
+    assert (failed.error or "").endswith(f"raise it with `sparring resume --{key.replace('_', '-')}`.")
+    assert below.requests <= 20 if key == "max_requests" else below.requests >= 10
+    raised = controller.resume(ONCE, run_id, ResumeRequest.model_validate({key: 10_000}))
+    assert raised.config.judge.model_dump()[key] == 10_000
+    assert play(worker, controller, run_id).status == "idle"
+    stored = read_run_config(RunPaths(controller.settings.runs_dir, run_id).config)
+    assert stored == raised.config
+
+
+def test_what_is_computed_is_counted(controller: Controller, worker: Worker, below: Below, config: dict[str, Any]) -> None:
+    run_id = start(controller, config, 1)
+    play(worker, controller, run_id)
+    spent = [(row.result or {})["spent"] for row in rows(controller, run_id) if row.stage in ("judge", "evaluate")]
+    assert (sum(each["requests"] for each in spent), sum(each["tokens"] for each in spent)) == (
+        below.requests,
+        4 * below.requests,
+    )
+    assert below.requests > 20

@@ -28,7 +28,8 @@ def test_values_outlive_the_judge_and_are_asked_anew_on_a_word(tmp_path: Path) -
             assert (first["passes"], first["cache_hits"]) == (2, 0)
         asked = len(server.bodies)
         with loaded_client(settings) as client:
-            assert compared(client) == first | {"cache_hits": 2}
+            assert first["new_tokens"] == 148
+            assert compared(client) == first | {"cache_hits": 2, "new_tokens": 0}
             warmed_up = len(server.bodies) - asked
             assert compared(client, fresh=True) == first
             assert len(server.bodies) - asked - warmed_up == 2

@@ -85,6 +85,7 @@ def test_compare_is_rank_of_two(client: TestClient) -> None:
             "position_consistent": (ranked["logits"][0][1] > 0) == (ranked["logits"][1][0] < 0),
             "passes": 2,
             "cache_hits": 2,
+            "new_tokens": 0,
         }
     ]
 
@@ -121,7 +122,7 @@ def test_equal_candidates_tie(client: TestClient) -> None:
 
 def test_messages_of_one_user_turn_are_its_text(client: TestClient) -> None:
     (text,), (messages,) = rank(client, ITEM), rank(client, {**ITEM, "prompt": [{"role": "user", "content": ITEM["prompt"]}]})
-    assert {**text, "cache_hits": 6} == messages
+    assert {**text, "cache_hits": 6, "new_tokens": 0} == messages
 
 
 @pytest.mark.parametrize("tag", ["<|source|>", "<|candidate|>", "<|candidate1|>", "<|candidate2|>", "＜|source|＞"])
@@ -148,7 +149,7 @@ def test_what_was_computed_is_not_computed_again(client: TestClient) -> None:
     item = {"prompt": "is gold a metal?", "candidates": ["yes yes", "no no"]}
     (first,), (second,) = rank(client, item), rank(client, item)
     assert (first["passes"], first["cache_hits"]) == (2, 0)
-    assert second == {**first, "cache_hits": 2}
+    assert second == {**first, "cache_hits": 2, "new_tokens": 0}
 
 
 def test_texts_that_differ_beyond_the_cut_are_the_same(client: TestClient) -> None:

@@ -19,7 +19,15 @@ from sparring_controller.store.database import Database
 from sparring_controller.store.replies import Request
 from sparring_shared.http import create_service
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundsRequest, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.controller import (
+    AS_IT_IS,
+    ResumeRequest,
+    RoundsAccepted,
+    RoundsRequest,
+    RoundStatus,
+    RunList,
+    RunStatus,
+)
 
 _EVENT_SECONDS = 1.0
 
@@ -72,12 +80,10 @@ def pause_run(run_id: str, here: Here, idempotency_key: Key = None) -> RunStatus
 
 
 @router.post("/runs/{run_id}/resume")
-def resume_run(run_id: str, here: Here, idempotency_key: Key = None, accept_judge: bool = False) -> RunStatus:
-    """Go on after a pause or a failure; nothing that is done is done again. With `accept_judge` the run is pinned anew, to the
-    judge that answers now."""
-    body = {"accept_judge": True} if accept_judge else None
-    request = Request(f"POST /v1/runs/{run_id}/resume", idempotency_key, body)
-    return here.resume(request, run_id, accept_judge=accept_judge)
+def resume_run(run_id: str, here: Here, wanted: ResumeRequest | None = None, idempotency_key: Key = None) -> RunStatus:
+    """Go on after a pause or a failure; nothing that is done is done again."""
+    body = None if wanted is None else wanted.model_dump()
+    return here.resume(Request(f"POST /v1/runs/{run_id}/resume", idempotency_key, body), run_id, wanted or AS_IT_IS)
 
 
 @router.post("/runs/{run_id}/cancel")

@@ -10,7 +10,7 @@ from secrets import token_hex
 import tomli_w
 
 from sparring_controller.api.base_model import base_checkpoint
-from sparring_controller.api.judges import accepted, answering, named_judges
+from sparring_controller.api.judges import accepted, answering, bounded, named_judges
 from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
@@ -28,7 +28,7 @@ from sparring_shared.artifacts import replacing, write_json
 from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringError
 from sparring_shared.paths import RunPaths, within
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunJudges, RunList, RunStatus
+from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundStatus, RunJudges, RunList, RunStatus
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -102,19 +102,24 @@ class Controller:
 
         return replies.once(self.database, request, RunStatus, effect)
 
-    def resume(self, request: Request, run_id: str, *, accept_judge: bool = False) -> RunStatus:
-        """Go on after a pause or a failure, with fresh attempts and nothing lost; if wanted with the judges that answer now.
+    def resume(self, request: Request, run_id: str, wanted: ResumeRequest = AS_IT_IS) -> RunStatus:
+        """Go on after a pause or a failure, with fresh attempts and nothing lost; if wanted with other judges or bounds.
 
         Raises Conflict for a cancelled run, Unavailable when no judge answers that is to be accepted.
         """
-        found = answering(self._snapshot(run_id).run.config, self.services) if accept_judge else None
+        found = answering(self._snapshot(run_id).run.config, self.services) if wanted.accept_judge else None
+        places = RunPaths(self.settings.runs_dir, run_id)
 
         def effect(connection: Connection) -> RunStatus:
             run = _revived(connection, run_id)
+            config = bounded(run.config, wanted)
+            if config != run.config:
+                _write_config(places, config)
+                runs.change(connection, run_id, config=config.model_dump_json())
             if found is not None:
                 begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
                 judges = accepted(run.judge, found, max(begun, default=0) + 1)
-                _write_judges(RunPaths(self.settings.runs_dir, run_id), judges)
+                _write_judges(places, judges)
                 runs.change(connection, run_id, judge=judges.model_dump_json())
             return run_status(runs.snapshot(connection, run_id))
 

@@ -7,7 +7,7 @@ from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.stages.work import evaluation_service
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import JudgeConfig, RunConfig
-from sparring_shared.wire.controller import AcceptedJudge, PinnedJudge, RunJudges
+from sparring_shared.wire.controller import AcceptedJudge, PinnedJudge, ResumeRequest, RunJudges
 from sparring_shared.wire.judge import JudgeInfo
 
 Answering = dict[str, JudgeInfo]
@@ -48,6 +48,12 @@ def accepted(judges: RunJudges | None, found: Answering, number: int) -> RunJudg
     ]
     pinned = before | {name: _pin(info) for name, info in found.items()}
     return RunJudges(pinned=pinned, accepted=(*(judges.accepted if judges else ()), *notes))
+
+
+def bounded(config: RunConfig, wanted: ResumeRequest) -> RunConfig:
+    """The config with the bounds of the judges' bill that are wanted, if any."""
+    bounds = {name: value for name, value in wanted.model_dump(exclude={"accept_judge"}).items() if value is not None}
+    return config.model_copy(update={"judge": config.judge.model_copy(update=bounds)})
 
 
 def mismatch(named: JudgeConfig, info: JudgeInfo) -> str | None:

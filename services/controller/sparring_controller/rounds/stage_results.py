@@ -1,8 +1,12 @@
-"""What each stage leaves behind in its row: references to files and counts, never data."""
+"""What each stage leaves behind in its row: references to files and counts, never data.
+
+`spent` is what the judges have computed for a stage.
+"""
 
 from collections.abc import Iterable
 from typing import Any
 
+from sparring_controller.rounds.clients.bill import Spent
 from sparring_shared.records import JudgeRef, Record
 from sparring_shared.wire.trainer import CheckpointRef
 
@@ -23,6 +27,7 @@ class PromptsResult(Record):
 
     files: tuple[FileRef, ...]
     drift: float | None = None
+    spent: Spent = Spent()
 
 
 class GenerateResult(Record):
@@ -40,6 +45,7 @@ class JudgeResult(Record):
     candidates: int
     truncated: int
     judges: tuple[JudgeRef, ...] = ()
+    spent: Spent = Spent()
 
 
 def distinct(judges: Iterable[JudgeRef]) -> tuple[JudgeRef, ...]:
@@ -66,3 +72,4 @@ class EvaluateResult(Record):
 
     answers: FileRef
     report: dict[str, Any]
+    spent: Spent = Spent()

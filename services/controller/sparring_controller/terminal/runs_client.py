@@ -8,7 +8,7 @@ from sparring_controller.local.services import SERVICES, LocalServices
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import SparringError
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import RoundsAccepted, RoundsRequest, RunList, RunStatus
+from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundsRequest, RunList, RunStatus
 
 
 class RunsClient:
@@ -27,13 +27,12 @@ class RunsClient:
         body = RoundsRequest(count=rounds)
         return self._service.call("POST", f"/v1/runs/{run_id}/rounds", RoundsAccepted, body, _headers(key))
 
-    def resume(self, run_id: str, *, accept_judge: bool = False) -> RunStatus:
-        """Let a run that is paused, failed or stopped half-way go on, up to the last round of its config; if wanted with the
-        judges that answer now."""
+    def resume(self, run_id: str, wanted: ResumeRequest = AS_IT_IS) -> RunStatus:
+        """Let a run that is paused, failed or stopped half-way go on, up to the last round of its config; if wanted with other
+        judges or bounds."""
         status = self.run(run_id)
-        if accept_judge or status.status in ("paused", "failed"):
-            path = f"/v1/runs/{run_id}/resume" + ("?accept_judge=true" if accept_judge else "")
-            status = self._service.call("POST", path, RunStatus, headers=_headers(None))
+        if wanted != AS_IT_IS or status.status in ("paused", "failed"):
+            status = self._service.call("POST", f"/v1/runs/{run_id}/resume", RunStatus, wanted, _headers(None))
         if status.requested_rounds < status.config.rounds:
             self.play(run_id, status.config.rounds - status.requested_rounds)
         return self.run(run_id)

@@ -48,7 +48,7 @@ class Pending:
     async def judgement(self) -> Judgement | SparringError:
         """What it comes to, once all its units are computed."""
         values = [await asyncio.shield(value.value) if isinstance(value, _Entry) else value for value in self._values]
-        return judgement(self.plan, values, cache_hits=sum(isinstance(value, float) for value in self._values))
+        return judgement(self.plan, values, [isinstance(value, float) for value in self._values])
 
 
 class Scheduler:

@@ -36,6 +36,7 @@ def rank_result(judgement: Judgement, estimator: Estimator, whole: bool) -> Rank
         position_bias=position_bias(logits),
         passes=judgement.units,
         cache_hits=judgement.cache_hits,
+        new_tokens=judgement.new_tokens,
     )
 
 
@@ -55,6 +56,7 @@ def compare_result(judgement: Judgement, estimator: Estimator) -> CompareResult:
         position_consistent=(first > 0) == (second < 0),
         passes=judgement.units,
         cache_hits=judgement.cache_hits,
+        new_tokens=judgement.new_tokens,
     )
 
 

@@ -77,13 +77,14 @@ class Judgement:
     """What a judge says of one task.
 
     `logits` [K, K]: C[i, j] > 0 when i, shown first, is better; diagonal 0, NaN where not asked. `units` were needed, of which
-    `cache_hits` had been computed for an earlier request.
+    `cache_hits` had been computed for an earlier request; the others cost `new_tokens`.
     """
 
     logits: Floats
     reading: Reading
     units: int
     cache_hits: int = 0
+    new_tokens: int = 0
 
 
 def unit_key(ref: JudgeRef, *parts: str | Sequence[int]) -> bytes:
@@ -95,8 +96,8 @@ def unit_key(ref: JudgeRef, *parts: str | Sequence[int]) -> bytes:
     return digest.digest()
 
 
-def judgement(plan: Plan, values: Sequence[Value], cache_hits: int = 0) -> Judgement | SparringError:
-    """Put the values of a plan's units back into the matrix of its task, or say what failed."""
+def judgement(plan: Plan, values: Sequence[Value], known: Sequence[bool] = ()) -> Judgement | SparringError:
+    """Put the values of a plan's units back into the matrix of its task, or say what failed; `known` were computed before."""
     numbers = [value for value in values if isinstance(value, float)]
     if len(numbers) < len(values):
         return next(value for value in values if isinstance(value, SparringError))
@@ -109,4 +110,5 @@ def judgement(plan: Plan, values: Sequence[Value], cache_hits: int = 0) -> Judge
     np.fill_diagonal(logits, 0.0)
     for game, terms in plan.games.items():
         logits[game] = sum(weight * numbers[at] for weight, at in terms)
-    return Judgement(logits, plan.reading, len(plan.units), cache_hits)
+    spared = sum(unit.tokens for unit, before in zip(plan.units, known, strict=False) if before)
+    return Judgement(logits, plan.reading, len(plan.units), sum(known), sum(unit.tokens for unit in plan.units) - spared)

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import SecretStr
 
+from sparring_controller.rounds.clients.bill import Bill, Spent, games
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import Broken, InvalidInput
 from sparring_shared.records import JudgeRef
@@ -27,18 +28,19 @@ class JudgeChanged(InvalidInput):
 class JudgeClient:
     """Asks for a bounded number of items at a time; answers come item for item, each of them with the judge that gave it.
 
-    Once it is `pinned_to` a judge, an answer of any other is JudgeChanged.
+    Once it is `pinned_to` a judge, an answer of any other is JudgeChanged; with a bill, a request beyond it is BillReached.
     """
 
     def __init__(self, url: str, token: SecretStr | None = None) -> None:
         self.url = url
         self._service = ServiceClient("judge", url, token=token)
         self._pinned: JudgeRef | None = None
+        self._bill = Bill(None, None, Spent())
 
-    def pinned_to(self, judge: JudgeRef | None) -> Self:
-        """The same client for a run that is pinned to this judge; None for a run that is pinned to none."""
+    def pinned_to(self, judge: JudgeRef | None, bill: Bill) -> Self:
+        """The same client for a run that is pinned to this judge, or to none, and pays this bill."""
         client = copy(self)
-        client._pinned = judge
+        client._pinned, client._bill = judge, bill
         return client
 
     def info(self) -> JudgeInfo:
@@ -48,16 +50,20 @@ class JudgeClient:
     def rank(self, items: Sequence[RankItem], estimator: Literal["pairwise", "official"]) -> RankResponse:
         """Preference matrices, one per item or an error in its place."""
         request = RankRequest(items=tuple(items), estimator=estimator)
+        self._bill.allow(sum(games(item) for item in items))
         response = self._service.call("POST", "/v1/rank", RankResponse, request)
         self._check(response.judge)
+        self._bill.add(response.items)
         _as_many(len(items), len(response.items))
         return response
 
     def compare(self, items: Sequence[CompareItem], *, fresh: bool = False) -> CompareResponse:
         """P(a beats b), one per item or an error in its place; `fresh`: asked anew, even if the service remembers."""
         request = CompareRequest(items=tuple(items), fresh=fresh)
+        self._bill.allow(2 * len(items))
         response = self._service.call("POST", "/v1/compare", CompareResponse, request)
         self._check(response.judge)
+        self._bill.add(response.items)
         _as_many(len(items), len(response.items))
         return response
 

@@ -40,8 +40,8 @@ def watched_drift(work: Work) -> float | None:
     if drift > work.config.judge.max_drift:
         raise JudgeDrifted(
             f"The judge {pinned.ref} has drifted: of {len(pairs)} pairs of round {first} its probabilities differ by "
-            f"{drift:.3f} in the mean, at most {work.config.judge.max_drift} is allowed (judge.max_drift); restore its model and "
-            "resume the run, or accept it as it is for the rest with `sparring resume --accept-judge`."
+            f"{drift:.3f} in the mean, at most {work.config.judge.max_drift} is allowed (judge.max_drift); restore its model "
+            "and resume the run, or accept it as it is for the rest with `sparring resume --accept-judge`."
         )
     return drift
 

@@ -42,7 +42,7 @@ def evaluate(work: Work) -> Done | Later:
     dropped.update(against_base.dropped)
     report = round_report(work, answers, against_base.probs, against_previous and against_previous.probs, dropped)
     work.write_json(folder / "report.json", report.model_dump(mode="json"))
-    return Done(EvaluateResult(answers=file, report=report.model_dump(mode="json")))
+    return Done(EvaluateResult(answers=file, report=report.model_dump(mode="json"), spent=work.spent))
 
 
 def compare(work: Work, ours: list[Answer], theirs: list[Answer]) -> Comparisons:

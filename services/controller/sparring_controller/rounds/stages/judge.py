@@ -29,7 +29,9 @@ def judge(work: Work) -> Done:
     file = work.write(work.places.shard(number, "preferences", shard), PreferenceMatrix, rows)
     flags = [truncated for row in rows for truncated in row.truncated]
     counts = {"candidates": len(flags), "truncated": sum(flags)}
-    return Done(JudgeResult(file=file, dropped=dict(dropped), judges=distinct(row.judge for row in rows), **counts))
+    return Done(
+        JudgeResult(file=file, dropped=dict(dropped), judges=distinct(row.judge for row in rows), spent=work.spent, **counts)
+    )
 
 
 def _rank(work: Work, sets: list[CandidateSet], dropped: Counter[str]) -> list[PreferenceMatrix]:

@@ -15,4 +15,4 @@ def prompts(work: Work) -> Done:
     played = round_prompts(load_prompts(config.prompts).training, config.seed, number, config.prompts.per_round)
     cut = shards(played, config.sampling.shard_size)
     files = [work.write(work.places.shard(number, "prompts", i), Prompt, shard) for i, shard in enumerate(cut)]
-    return Done(PromptsResult(files=tuple(files), drift=drift))
+    return Done(PromptsResult(files=tuple(files), drift=drift, spent=work.spent))

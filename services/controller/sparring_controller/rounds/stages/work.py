@@ -5,10 +5,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sparring_controller.rounds.clients import JudgeClient, Services
+from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.stage_results import FileRef, TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.records import RunSnapshot, StageRow
@@ -80,6 +82,17 @@ class Work:
         """The judge of the evaluation, pinned likewise."""
         return self._judge(*evaluation_service(self.config))
 
+    @property
+    def spent(self) -> Spent:
+        """What the judges have computed for this stage."""
+        return self._bill.here
+
+    @cached_property
+    def _bill(self) -> Bill:
+        spent = [Spent.model_validate(row.result.get("spent", {})) for row in self.snapshot.stages if row.result]
+        total = Spent(requests=sum(each.requests for each in spent), tokens=sum(each.tokens for each in spent))
+        return Bill(self.config.judge.max_requests, self.config.judge.max_tokens, total)
+
     def pinned(self, service: str) -> PinnedJudge | None:
         """The judge of that name that the run is pinned to, None in a run of an older Sparring."""
         judges = self.snapshot.run.judge
@@ -124,7 +137,7 @@ class Work:
 
     def _judge(self, service: str, key: str) -> JudgeClient:
         pinned = self.pinned(service)
-        return self.services.judge(service, key).pinned_to(pinned and pinned.ref)
+        return self.services.judge(service, key).pinned_to(pinned and pinned.ref, self._bill)
 
     def _stage(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
