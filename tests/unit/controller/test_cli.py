@@ -86,7 +86,10 @@ def test_a_missing_model_of_a_config(sparring: Command, tmp_path: Path) -> None:
 def test_a_prompt_file_is_looked_at_before_anything_starts(sparring: Command, tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "What is zinc?"}\nzinc\n')
     path = config(tmp_path, model="some/hub-model")
-    said = "sparring: Line 2 of prompts.jsonl is not JSON; correct or remove it.\n"
+    said = (
+        "sparring: prompts.jsonl: 1 of 2 rows are no prompts, more than prompts.max_bad = 0.01 allows (not JSON: 1 (line 2)); "
+    )
+    said += "correct or remove them.\n"
     assert sparring("run", path) == (2, "", said)
 
 
