@@ -1,6 +1,11 @@
-"""Data sets of the hub, from a cache that looks as the hub's client leaves it; nothing here reaches a network."""
+"""Data sets of the hub, from a cache that looks as the hub's client leaves it, and from a small hub of the test's own."""
 
+import io
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +13,7 @@ import huggingface_hub.constants
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hub_server import hub
 
 from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prompts
 from sparring_shared.errors import InvalidInput
@@ -139,3 +145,30 @@ def test_a_set_that_cannot_be_had(cache: Path) -> None:
     for name in ("org/odd", "org/broken"):
         with pytest.raises(InvalidInput, match=f"README.md of the Hugging Face dataset {name} cannot be read"):
             read(source=name)
+
+
+def test_sets_are_downloaded_once_and_only_what_is_needed(tmp_path: Path) -> None:
+    """The command in a process of its own, first with a hub and then without a network."""
+    rounds = {f"org/iter{number}-20K": f"data/train-0000{number}-of-00004.parquet" for number in (1, 2, 3)}
+    sets = {name: {file: parquet(f"{name} {i}?" for i in range(50)), "big.bin": b"x"} for name, file in rounds.items()}
+    listed = ", ".join(f'{{source = "{name}"}}' for name in rounds)
+    (tmp_path / "run.toml").write_text(f'name = "a"\n[policy]\nmodel = "m"\n[prompts]\nrounds = [{listed}]\n')
+    command = [Path(sys.executable).with_name("sparring"), "prompts", "run.toml"]
+    said: list[str] = []
+    with hub(sets) as (address, downloaded):
+        for more in ({}, {"HF_HUB_OFFLINE": "1"}):
+            environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache"), **more}
+            done = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            said.append(done.stdout)
+    assert said[0] == said[1]
+    assert all(f"org/iter{number}-20K @ 0000000 " in said[0] for number in (1, 2, 3))
+    assert sorted(path.rpartition("/")[2] for path in downloaded) == [file.rpartition("/")[2] for file in rounds.values()]
+
+
+def parquet(prompts: Iterable[str]) -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"prompt": list(prompts)}), stream)
+    return stream.getvalue()
