@@ -58,7 +58,7 @@ class PromptsConfig(Record):
     heldout: Share | None = None
     heldout_source: PromptSource | None = None
     per_round: Annotated[int, Field(ge=1)] | None = None
-    max_bad: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_bad: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

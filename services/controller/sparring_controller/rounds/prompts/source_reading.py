@@ -14,6 +14,7 @@ from sparring_shared.records import Message, Prompt, Record
 
 HASH_DIGITS = 16
 _SHOWN = 3
+_CANONICAL = json.JSONEncoder(separators=(",", ":"))
 
 
 class BadRows(Record):
@@ -100,7 +101,7 @@ def read_source(named: NamedSource, max_bad: float) -> SourcePrompts:
 
 def prompt_of(messages: tuple[Message, ...]) -> Prompt:
     """The prompt with its id: the first 16 hex digits of the SHA-256 of its messages as canonical JSON."""
-    canonical = json.dumps([message.model_dump() for message in messages], sort_keys=True, separators=(",", ":"))
+    canonical = _CANONICAL.encode([{"content": message.content, "role": message.role} for message in messages])
     return Prompt(prompt_id=hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS], messages=messages)
 
 
