@@ -33,6 +33,10 @@ class RunPaths:
         """The judges that the run is pinned to (`RunJudges`)."""
         return self.root / "judges.json"
 
+    def prompts(self, name: str) -> Path:
+        """A file of the prompts that were read when the run was made, e.g. `heldout.parquet`."""
+        return self.root / "prompts" / name
+
     def round(self, number: int) -> Path:
         """Folder of one round; round 0 holds only the evaluation of the base."""
         return self.root / "rounds" / str(number)

@@ -126,6 +126,7 @@ def test_what_a_run_says_of_its_judge_reaches_the_judge(monkeypatch: pytest.Monk
     judge = {name: value for name, value in shared.items() if name.startswith("SPARRING_JUDGE_")}
     assert judge == {
         "SPARRING_JUDGE_ENGINE": "pair-lm",
+        "SPARRING_JUDGE_KEPT": "/runs/.judgements.db",
         "SPARRING_JUDGE_MODEL": "org/judge",
         "SPARRING_JUDGE_REVISION": "abc",
     }

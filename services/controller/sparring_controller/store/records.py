@@ -14,10 +14,26 @@ from sparring_shared.wire.trainer import CheckpointRef
 Control = Literal["active", "paused", "failed", "cancelled"]
 
 
+class FileRef(Record):
+    """A file of a run: its path within the run folder, its hash, and how many records it holds."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+class PinnedPrompts(Record):
+    """The prompts of a run as they were when it was made: a file for each round, or one for all, and the held-out ones."""
+
+    training: tuple[FileRef, ...]
+    heldout: FileRef
+
+
 class RunRow(Record):
     """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed.
 
-    `judge` is None in a row of an older Sparring: such a run takes whatever judge answers, until one is accepted.
+    `prompts` is None for a run of an older Sparring, which reads its sources anew each round; `judge` for one that
+    takes whatever judge answers, until one is accepted.
     """
 
     run_id: str
@@ -28,6 +44,7 @@ class RunRow(Record):
     error: str | None = None
     config: RunConfig
     base: CheckpointRef
+    prompts: PinnedPrompts | None = None
     judge: RunJudges | None = None
 
 
