@@ -10,6 +10,7 @@ from secrets import token_hex
 import tomli_w
 
 from sparring_controller.api.base_model import base_checkpoint
+from sparring_controller.api.lengths import check_lengths
 from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
@@ -45,7 +46,7 @@ class Controller:
     services: Services
 
     def create(self, request: Request, config: RunConfig) -> RunStatus:
-        """A new run, idle. Raises InvalidInput when its model or its prompts do not do."""
+        """A new run, idle. Raises InvalidInput when its model, its prompts or its lengths do not do."""
         with self.database.reading() as connection:
             known = replies.find(connection, request, RunStatus)
         if known is not None:
@@ -173,8 +174,10 @@ class Controller:
         if config.evaluation.checker is not None:
             find_checker(config.evaluation.checker)
         self._check_source(config.prompts.source)
-        round_prompts(load_prompts(config.prompts).training, config.seed, 1, config.prompts.per_round)
-        return base_checkpoint(config.policy, self.settings.checkpoint_roots)
+        played = round_prompts(load_prompts(config.prompts).training, config.seed, 1, config.prompts.per_round)
+        base = base_checkpoint(config.policy, self.settings.checkpoint_roots)
+        check_lengths(config, base, played, self.services.generator)
+        return base
 
     def _check_source(self, source: str) -> None:
         try:

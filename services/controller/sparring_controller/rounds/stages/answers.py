@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from sparring_controller.rounds.clients.generator import PromptTooLong, Sampling
+from sparring_controller.rounds.clients.generator import PromptTooLong, Sampled, Sampling
 from sparring_controller.rounds.stages.work import Work
 from sparring_shared.errors import PolicyMismatch
-from sparring_shared.records import Candidate, Prompt
+from sparring_shared.records import Prompt
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _MAX_LOADS = 5
 TOO_LONG = "prompt too long"
 
-Answers = dict[str, tuple[Candidate, ...]]
+Answers = dict[str, Sampled]
 """Answers by prompt id."""
 
 
