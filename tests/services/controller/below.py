@@ -200,8 +200,12 @@ def _choice(below: Below, prompt: str, body: dict[str, Any], index: int) -> dict
     }
 
 
+def _question(item: Any) -> str:
+    return item.prompt if isinstance(item.prompt, str) else item.prompt[-1].content
+
+
 def _ranked(below: Below, item: Any) -> dict[str, Any]:
-    if not isinstance(item.prompt, str) and item.prompt[-1].content in below.unjudgeable:
+    if _question(item) in below.unjudgeable:
         return {"error": {"type": "invalid_input", "message": "It cannot be judged.", "detail": None}}
     lengths = [len(text) for text in item.candidates]
     logits = [[float(a - b) / 5 for b in lengths] for a in lengths]
@@ -222,7 +226,7 @@ def _ranked(below: Below, item: Any) -> dict[str, Any]:
 
 def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list[float]]) -> dict[str, Any]:
     """Only what was asked for; `games` counts the pairs of each prompt."""
-    prompt = item.prompt[-1].content
+    prompt = _question(item)
     below.games[prompt] = below.games.get(prompt, 0) + len(item.pairs)
     asked = {pair for i, j in item.pairs for pair in ((i, j), (j, i))} | {(i, i) for i in range(len(logits))}
 

@@ -1,11 +1,12 @@
 """The policy is asked, trained and judged on the same words: what is sent, what lies in the files, what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from below import Below
-from playing import ONCE, play, rows, start
+from playing import ONCE, play, start
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import GeneratorClient
@@ -177,7 +178,13 @@ def test_lengths_that_cannot_work_are_refused_when_the_run_is_made(
     with pytest.raises(InvalidInput) as refused:
         controller.create(ONCE, run_config)
     assert sentence.format(model=base) in refused.value.message
-    assert rows(controller, start(controller, config, 1))
-    below.root = "/another/model"
-    if "config.json" not in sentence and context == 20:
-        assert controller.create(ONCE, run_config).status == "idle"
+    assert controller.create(ONCE, RunConfig.model_validate(config)).status == "idle"
+
+
+def test_a_generator_that_serves_another_model_or_is_away_refuses_nothing(
+    controller: Controller, below: Below, config: dict[str, Any]
+) -> None:
+    below.root, below.context = "/another/model", 4
+    assert controller.create(ONCE, RunConfig.model_validate(config)).status == "idle"
+    away = replace(controller, services=replace(controller.services, generator=GeneratorClient("http://127.0.0.1:9")))
+    assert away.create(ONCE, RunConfig.model_validate(config)).status == "idle"

@@ -52,10 +52,7 @@ class _Request(Sampling):
 
 
 class _Message(BaseModel):
-    """`reasoning` stands where the operator gave vLLM a parser of its own."""
-
     content: str | None = None
-    reasoning: str | None = None
 
 
 class _Token(BaseModel):
@@ -176,18 +173,11 @@ def _candidate(choice: _Choice, prompt_text: str | None, sampling: Sampling) -> 
         raise Unavailable("The generator broke an answer off, as it does when it ends; ask again.")
     if choice.finish_reason not in ("stop", "length"):
         raise Broken(f"The generator ended an answer with {choice.finish_reason!r}; only stop and length are whole.")
-    text = _final(choice.message, prompt_text, sampling.reasoning_parser)
+    whole = choice.message.content or ""
+    text = whole if sampling.reasoning_parser is None else final_answer(prompt_text or "", whole)
     return Candidate(
         text=text or "",
         token_ids=tuple(choice.token_ids),
         logprob=sum(token.logprob for token in choice.logprobs.content),
         finish_reason="thinking" if text is None and choice.finish_reason == "stop" else choice.finish_reason,
     )
-
-
-def _final(message: _Message, prompt_text: str | None, parser: Literal["think"] | None) -> str | None:
-    """What is judged; None while the answer was still thinking."""
-    if message.reasoning is not None:
-        return message.content
-    text = message.content or ""
-    return text if parser is None else final_answer(prompt_text or "", text)
