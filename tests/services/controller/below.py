@@ -191,10 +191,11 @@ def _choice(below: Below, prompt: str, body: dict[str, Any], index: int) -> dict
     drawn = hashlib.sha256(f"{below.policy.digest}{prompt}{body['seed']}{index}".encode()).digest()
     count = 1 if below.same_text else 1 + drawn[0] % 7
     text = below.says.get(index, " ".join(["word"] * count))
+    ends = "length" if count == 7 and index not in below.says else "stop"
     return {
         "index": index,
         "message": {"role": "assistant", "content": text},
-        "finish_reason": below.ends.get(text, "length" if count == 7 else "stop"),
+        "finish_reason": below.ends.get(text, ends),
         "token_ids": list(range(count)),
         "logprobs": {"content": [{"token": "word", "logprob": -0.5}] * count},
     }
