@@ -1,6 +1,6 @@
 """The controller's own client asks the real vLLM, and the trainer scores what comes back: prompt, answers and text agree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ def pair(answer: Sampled) -> Pair:
     return found[0]
 
 
+def decoded(token_ids: Sequence[int]) -> str:
+    return str(make_tokenizer().decode(list(token_ids)))
+
+
 @torch.no_grad()
 def gap(pairs: list[Pair], policy: CheckpointRef) -> float:
     """Mean difference of the sampler's and the trainer's log-probs of an answer, in nats, by the trainer's own scoring."""
@@ -72,8 +76,7 @@ def test_a_template_that_prints_the_time_gives_the_trainer_the_prompt_that_was_a
     policy = base(checkpoints)
     timed = [sampled(client, checkpoints, seed=i, chat_template_kwargs={"clock": CLOCK}) for i in range(3)]
     assert len({answer.prompt_token_ids for answer in timed}) == 3
-    decode = make_tokenizer().decode
-    assert all(decode(answer.prompt_token_ids) == answer.prompt_text for answer in timed)
+    assert all(decoded(answer.prompt_token_ids) == answer.prompt_text for answer in timed)
     pairs = [pair(answer) for answer in timed]
     plain = [pair(sampled(client, checkpoints, seed=i)) for i in range(3)]
     assert gap(plain, policy) < 1e-4
@@ -98,7 +101,7 @@ def test_a_stop_string_ends_the_answer_and_is_trained_on_but_not_judged(
     stopped = answer.candidates[0]
     assert (stopped.text, stopped.finish_reason) == (whole.text[:before], "stop")
     assert stopped.token_ids == whole.token_ids[: len(stopped.token_ids)]
-    text = make_tokenizer().decode(stopped.token_ids)
+    text = decoded(stopped.token_ids)
     assert (text.startswith(stopped.text + stop), END in stopped.token_ids) == (True, False)
     assert gap([pair(answer)], base(checkpoints)) < 1e-4
 
