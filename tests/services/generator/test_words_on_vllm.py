@@ -118,7 +118,7 @@ def test_lengths_are_checked_against_what_the_server_reads(client: GeneratorClie
         check_lengths(
             CONFIG.model_copy(update={"sampling": CONFIG.sampling.model_copy(update={"max_tokens": most})}),
             policy,
-            [PROMPT],
+            ([PROMPT],),
             client,
         )
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparring_controller.rounds.asking import with_system
@@ -18,17 +19,20 @@ _UNSCALED = (None, "default", "llama3")
 _SHORTEST = 8
 
 
-def check_lengths(config: RunConfig, base: CheckpointRef, prompts: list[Prompt], generator: GeneratorClient) -> None:
+def check_lengths(config: RunConfig, base: CheckpointRef, training: Sequence[list[Prompt]], generator: GeneratorClient) -> None:
     """Raises InvalidInput where no answer fits the context of the base model, or all prompts of a round would be cut.
 
+    `training` has a list for each round, or the one that all rounds share, as in `RunPrompts`.
     A generator that serves another model, or does not answer, is not asked: config.json alone then tells the context.
     """
     context = model_context(Path(base.path))
     if context is not None:
         _check_context(config, context, f"the context of {config.policy.model}", prompt=1)
     try:
-        served = generator.context(base.path)
-        if served is not None:
+        served = generator.context(str(Path(base.path).resolve()))
+        if served is None:
+            return
+        for prompts in training:
             shortest = _shortest(config, prompts, generator)
             _check_context(config, served, "what the generator reads of it", prompt=shortest)
             _check_prompts(config, shortest)

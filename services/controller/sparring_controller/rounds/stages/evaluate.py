@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sparring_controller.rounds.asking import evaluation_sampling, shown, with_system
 from sparring_controller.rounds.clients.generator import Sampling
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.prompts import load_prompts
+from sparring_controller.rounds.prompts.pinned import heldout_prompts
 from sparring_controller.rounds.stage_results import EvaluateResult
 from sparring_controller.rounds.stages.answers import sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
@@ -71,7 +71,7 @@ def compare(work: Work, ours: list[Answer], theirs: list[Answer]) -> Comparisons
 def _heldout(work: Work) -> list[Prompt]:
     if work.row.round > 0:
         return [answer.prompt for answer in _answers_of(work, 0)]
-    heldout = load_prompts(work.config.prompts).heldout[: work.config.evaluation.prompts]
+    heldout = heldout_prompts(work.snapshot.run, work.places)[: work.config.evaluation.prompts]
     return [with_system(prompt, work.config.sampling.system) for prompt in heldout]
 
 
