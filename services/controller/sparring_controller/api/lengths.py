@@ -20,7 +20,7 @@ _SHORTEST = 8
 
 
 def check_lengths(config: RunConfig, base: CheckpointRef, training: Sequence[list[Prompt]], generator: GeneratorClient) -> None:
-    """Raises InvalidInput where no answer fits the context of the base model, or all prompts of a round would be cut.
+    """Raises InvalidInput where no answer fits the context of the base model, or all prompts of a round may be cut.
 
     `training` has a list for each round, or the one that all rounds share, as in `RunPrompts`.
     A generator that serves another model, or does not answer, is not asked: config.json alone then tells the context.
@@ -86,5 +86,5 @@ def _check_prompts(config: RunConfig, shortest: int) -> None:
     if shortest > training.max_prompt_length and shortest + config.sampling.max_tokens > training.max_length:
         raise InvalidInput(
             f"training.max_prompt_length is {training.max_prompt_length}, but the shortest prompt has {shortest} tokens, so "
-            "that training would cut all of them; raise it."
+            f"that with long answers all of them are cut to fit training.max_length = {training.max_length}; raise one of the two."
         )
