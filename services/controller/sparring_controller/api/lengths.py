@@ -85,6 +85,6 @@ def _check_prompts(config: RunConfig, shortest: int) -> None:
     training = config.training
     if shortest > training.max_prompt_length and shortest + config.sampling.max_tokens > training.max_length:
         raise InvalidInput(
-            f"training.max_prompt_length is {training.max_prompt_length}, but the shortest prompt has {shortest} tokens, so "
-            f"that with long answers all of them are cut to fit training.max_length = {training.max_length}; raise one of the two."
+            f"training.max_prompt_length is {training.max_prompt_length}, but the shortest prompt has {shortest} tokens, so"
+            f" that beside long answers all are cut to training.max_length = {training.max_length}; raise one of the two."
         )
