@@ -70,7 +70,9 @@ class ServiceClient:
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in problem["loc"])
-            raise Broken(f"{response.request.url} answered what cannot be read: {place and place + ': '}{problem['msg']}.") from None
+            raise Broken(
+                f"{response.request.url} answered what cannot be read: {place and place + ': '}{problem['msg']}."
+            ) from None
 
     def raw(
         self, method: str, path: str, body: BaseModel | None = None, headers: dict[str, str] | None = None

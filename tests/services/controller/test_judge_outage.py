@@ -15,8 +15,8 @@ from sparring_shared.artifacts import read_records
 from sparring_shared.errors import Broken, Busy, DeadlinePassed, SparringError, TooLarge, Unavailable
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import PreferenceMatrix, Prompt
-from sparring_shared.wire.judge import RankRequest
 from sparring_shared.wire.controller import StageName
+from sparring_shared.wire.judge import RankRequest
 
 
 def before(controller: Controller, worker: Worker, config: dict[str, Any], stage: StageName) -> tuple[str, list[str]]:
