@@ -94,7 +94,7 @@ def cover(values: ArrayLike) -> list[tuple[int, int]]:
 
     The loss of a pair is the mean over its two answers, thus the mean over these pairs is the mean over all K (Algorithm 1).
     Of an even number the best is paired with the worst and so on inwards, K / 2 pairs; of an odd number each with the next
-    in rank and the last with the first, K pairs.
+    in rank and the last with the first, K pairs: each answer is trained on twice.
     """
     order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable").tolist()
     k = len(order)

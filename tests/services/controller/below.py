@@ -39,8 +39,8 @@ class Below:
     """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator.
 
     `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
-    error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives each such prompt the error types of its
-    next items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
+    error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
+    items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
     """
 
     def __init__(self) -> None:
