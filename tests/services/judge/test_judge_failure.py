@@ -72,7 +72,7 @@ def test_the_process_ends_so_that_its_supervisor_starts_it_again() -> None:
             == "unavailable"
         )
         _, said = process.communicate(timeout=60)
-        assert process.returncode == 2
+        assert process.returncode == 70
         assert said.splitlines()[-1] == "sparring: The judge failed (ValueError; see its log) and has to be started again."
     finally:
         process.kill()

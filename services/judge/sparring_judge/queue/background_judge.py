@@ -57,6 +57,11 @@ class BackgroundJudge:
         return None if self._scheduler is not None else "The judge is still loading; try again in a moment."
 
     @property
+    def has_served(self) -> bool:
+        """Whether it was loaded, whatever became of it."""
+        return self._scheduler is not None
+
+    @property
     def reader(self) -> Reader:
         """Which judge it is. Raises Unavailable while it is not loaded, and when it has failed."""
         missing = self.missing()
