@@ -31,7 +31,7 @@ def loader(settings: JudgeSettings) -> Callable[[], Engine]:
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; exit code 2 and one sentence for wrong settings or a wrong model, 70 if it failed later."""
+    """Serve until SIGTERM or Ctrl-C; exit code 2 with one sentence for wrong settings or model, 70 if it failed later."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = JudgeSettings.read()
