@@ -57,6 +57,7 @@ class Below:
         self.claims_to_be: str | None = None
         self.too_long: set[str] = set()
         self.unjudgeable: set[str] = set()
+        self.judge = JUDGE
         self.judge_fails: list[SparringError] = []
         self.judge_refuses: Callable[[RankRequest], SparringError | None] = lambda _: None
         self.ill: dict[str, list[str]] = {}
@@ -129,7 +130,7 @@ def create_below(below: Below) -> FastAPI:
             raise error
         if all(_text(item) in below.unjudgeable for item in body.items):
             raise InvalidInput("items.0: It cannot be judged.")
-        return {"judge": JUDGE, "items": [_ranked(below, item) for item in body.items]}
+        return {"judge": below.judge, "items": [_ranked(below, item) for item in body.items]}
 
     @app.put("/v1/jobs/{job_id}")
     def start(job_id: str, body: JobRequest) -> JobStatus:

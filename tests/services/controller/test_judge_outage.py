@@ -1,5 +1,7 @@
 """A judge that is down, slow, or answers in part: nothing is lost, and nothing that has come is asked for again."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,15 +10,15 @@ from broken_wire import Way, broken_wire
 from playing import hurry, play, rows, start
 
 from sparring_controller.api.controller import Controller
-from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.store.records import StageRow
 from sparring_shared.artifacts import read_records
-from sparring_shared.errors import Broken, Busy, DeadlinePassed, SparringError, TooLarge, Unavailable
+from sparring_shared.errors import Broken, Busy, DeadlinePassed, InvalidInput, SparringError, TooLarge, Unavailable
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import PreferenceMatrix, Prompt
 from sparring_shared.wire.controller import StageName
-from sparring_shared.wire.judge import RankRequest
+from sparring_shared.wire.judge import Estimator, RankItem, RankRequest, RankResponse
 
 
 def before(controller: Controller, worker: Worker, config: dict[str, Any], stage: StageName) -> tuple[str, list[str]]:
@@ -209,3 +211,39 @@ def test_an_outage_in_an_evaluation_drops_nothing_and_samples_nothing_twice(
     report = play(worker, controller, run_id).rounds[1].report or {}
     assert below.calls.count("POST /v1/chat/completions") == report["prompts"] == 6
     assert [reason for reason in report["dropped"] if reason.startswith("evaluation")] == []
+
+
+def test_a_judge_that_is_replaced_in_the_middle_of_a_shard_judges_all_of_it(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    run_id, texts = before(controller, worker, config, "judge")
+    below.ill = {texts[2]: ["unavailable"]}
+    assert attempt(worker, controller, run_id, "judge").attempt == 0
+    below.judge = {"name": "length", "revision": "2"}
+    row = attempt(worker, controller, run_id, "judge")
+    assert (row.attempt, row.error) == (1, "The judge length (2) is another than before; all is asked anew.")
+    assert attempt(worker, controller, run_id, "judge").state == "done"
+    places = RunPaths(controller.settings.runs_dir, run_id)
+    matrices = read_records(places.shard(1, "preferences", 0), PreferenceMatrix)
+    assert [row.judge.revision for row in matrices] == ["2"] * 4
+
+
+class OurOwn(InvalidInput):
+    """What the controller itself says of a request, not the judge of an item."""
+
+
+class Refusing(JudgeClient):
+    """Refuses before it asks."""
+
+    def rank(self, items: Sequence[RankItem], estimator: Estimator) -> RankResponse:
+        raise OurOwn("The run is pinned to another judge.")
+
+
+def test_what_is_wrong_with_the_run_drops_no_item(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    run_id, _ = before(controller, worker, config, "judge")
+    services = replace(controller.services, judge=Refusing(controller.settings.judge_url))
+    refused = Worker(controller.settings, controller.database, controller.doorbell, services)
+    row = attempt(refused, controller, run_id, "judge")
+    assert (row.state, row.error) == ("failed", "The run is pinned to another judge.")

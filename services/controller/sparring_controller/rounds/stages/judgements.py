@@ -13,14 +13,14 @@ import numpy as np
 
 from sparring_controller.rounds.clients.judge import JudgeClient
 from sparring_controller.rounds.stages.work import Later, Work
-from sparring_shared.errors import DeadlinePassed, InvalidInput, SparringError, TooLarge, Unavailable, error_of
+from sparring_shared.errors import Broken, DeadlinePassed, InvalidInput, SparringError, TooLarge, Unavailable, error_of
 from sparring_shared.records import JudgeRef, PreferenceMatrix
 from sparring_shared.wire.judge import Estimator, ItemError, RankItem, RankResult
 
 log = logging.getLogger(__name__)
 
-_OWN_FAULT = (InvalidInput.type, TooLarge.type)
-"""Error types that say that an item cannot be judged, whoever asks when."""
+_OWN_FAULT = (InvalidInput, TooLarge)
+"""What the judge says of an item that cannot be judged, whoever asks when; what derives from them says something else."""
 
 _LOOK_SECONDS = 3.0
 _MOST_ITEMS = 64
@@ -88,8 +88,8 @@ class Judgements:
         self._work.check()
         try:
             response = self._judge.rank([item for _, item in items], estimator)
-        except (DeadlinePassed, TooLarge, InvalidInput) as error:
-            if not isinstance(error, DeadlinePassed) and error.type not in _OWN_FAULT:
+        except (DeadlinePassed, *_OWN_FAULT) as error:
+            if type(error) not in (DeadlinePassed, *_OWN_FAULT):
                 raise
             if len(items) > 1:
                 half = (len(items) + 1) // 2
@@ -101,6 +101,11 @@ class Judgements:
             else:
                 self._drop(items[0][0], error)
             return
+        if any(row.judge != response.judge for row in self.matrices.values()):
+            self.matrices.clear()
+            raise Broken(
+                f"The judge {response.judge.name} ({response.judge.revision}) is another than before; all is asked anew."
+            )
         failures = list(self._taken(items, response.items, response.judge))
         if failures:
             raise failures[0]
@@ -115,7 +120,7 @@ class Judgements:
                 self._new = True
                 continue
             error = error_of(result.error.type, result.error.message, result.error.detail)
-            if error.type in _OWN_FAULT:
+            if type(error) in _OWN_FAULT:
                 self._drop(name, error)
             else:
                 yield error
