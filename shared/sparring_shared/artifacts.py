@@ -122,7 +122,8 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
         raise InvalidInput(f"{path} holds a row that is not a {kind.__name__}: {explain(error.errors()[:1])}") from None
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The hash of a file's bytes, as 64 hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -137,7 +138,7 @@ def weights_digest(folder: Path) -> str:
     files = sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
     if not any(path.suffix == ".safetensors" for path in files):
         raise InvalidInput(f"{folder} holds no *.safetensors file; give the folder of a Hugging Face checkpoint.")
-    listing = "".join(f"{path.name} {_sha256(path)}\n" for path in files)
+    listing = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
     return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
 
 
@@ -147,7 +148,7 @@ def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
     If `final` is already there with the same digest, the temporary folder is dropped; with another, InvalidInput is raised.
     """
     digest = weights_digest(temporary)
-    files = {path.name: _sha256(path) for path in sorted(temporary.iterdir()) if path.is_file()}
+    files = {path.name: file_sha256(path) for path in sorted(temporary.iterdir()) if path.is_file()}
     write_json(temporary / MANIFEST, {"version": version, "digest": digest, "files": files})
     for path in temporary.iterdir():
         _fsync(path)
@@ -168,5 +169,5 @@ def damaged_files(folder: Path) -> list[str]:
     return [
         name
         for name, expected in manifest["files"].items()
-        if not (folder / name).is_file() or _sha256(folder / name) != expected
+        if not (folder / name).is_file() or file_sha256(folder / name) != expected
     ]

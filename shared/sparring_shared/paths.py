@@ -28,6 +28,10 @@ class RunPaths:
         """The run config as it was posted."""
         return self.root / "config.toml"
 
+    def prompts(self, name: str) -> Path:
+        """A file of the prompts that were read when the run was made, e.g. `heldout.parquet`."""
+        return self.root / "prompts" / name
+
     def round(self, number: int) -> Path:
         """Folder of one round; round 0 holds only the evaluation of the base."""
         return self.root / "rounds" / str(number)

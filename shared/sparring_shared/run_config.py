@@ -15,9 +15,9 @@ from sparring_shared.algorithms import Algorithm, Positive, unusable
 from sparring_shared.algorithms import InpoConfig as InpoConfig
 from sparring_shared.algorithms import SppoConfig as SppoConfig
 from sparring_shared.errors import InvalidInput
+from sparring_shared.prompt_sources import PromptsConfig as PromptsConfig
 from sparring_shared.records import Record
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -26,22 +26,6 @@ class PolicyConfig(Record):
 
     model: Annotated[str, Field(min_length=1)]
     revision: str | None = None
-
-
-class PromptsConfig(Record):
-    """Where prompts come from: a JSONL or Parquet file, or a Hugging Face dataset id with `split` (and `subset`).
-
-    `column` holds a string or a list of `{role, content}` messages. A prompt is held out for evaluation when the hash
-    of its messages falls into the share `heldout`, so a prompt is never on both sides. `per_round` prompts are played
-    each round (all of them if None); rounds take disjoint parts until all have been played, then start over.
-    """
-
-    source: Annotated[str, Field(min_length=1)]
-    column: str = "prompt"
-    split: str = "train"
-    subset: str | None = None
-    heldout: Share = 0.1
-    per_round: Count | None = None
 
 
 class SamplingConfig(Record):
@@ -148,6 +132,10 @@ class RunConfig(Record):
         if self.selection.name == "knockout" and self.judge.estimator == "official":
             raise ValueError(
                 "judge.estimator official needs all pairs judged, but selection knockout asks for few; use pairwise"
+            )
+        if self.prompts.rounds is not None and len(self.prompts.rounds) != self.rounds:
+            raise ValueError(
+                f"prompts.rounds names {len(self.prompts.rounds)} sources, but rounds is {self.rounds}; give one for each round"
             )
         if self.judge.estimator_k is not None and self.judge.estimator_k > self.sampling.k:
             raise ValueError(

@@ -6,7 +6,6 @@ import pytest
 from sparring_controller.rounds.draws import round_prompts, seed_of, shards
 from sparring_controller.rounds.estimates import Estimate, estimate, win
 from sparring_controller.rounds.selection import NoPair, choose, pairs_of, pairs_to_judge
-from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, PolicyRef, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig, SelectionConfig
 
@@ -31,11 +30,6 @@ def test_rounds_are_disjoint_until_all_have_been_played() -> None:
 
 def test_the_order_does_not_depend_on_the_source() -> None:
     assert ids(round_prompts(prompts(10), 1, 1, 4)) == ids(round_prompts(prompts(10)[::-1], 1, 1, 4)) == ["7", "4", "8", "6"]
-
-
-def test_a_round_cannot_play_more_than_there_is() -> None:
-    with pytest.raises(InvalidInput, match="per_round is 11, but the source has 10 training prompts"):
-        round_prompts(prompts(10), 1, 1, 11)
 
 
 def test_shards_and_seeds() -> None:

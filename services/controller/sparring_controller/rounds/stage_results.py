@@ -2,19 +2,12 @@
 
 from typing import Any
 
+from sparring_controller.store.records import FileRef
 from sparring_shared.records import Record
 from sparring_shared.wire.trainer import CheckpointRef
 
 Dropped = dict[str, int]
 """How many prompts were left out, by reason, e.g. `{"tied": 3, "same text": 1}`."""
-
-
-class FileRef(Record):
-    """A file that a stage wrote: its path within the run folder, its hash, and how many records it holds."""
-
-    path: str
-    sha256: str
-    rows: int
 
 
 class PromptsResult(Record):

@@ -4,7 +4,7 @@ from collections import Counter
 
 from sparring_controller.rounds.clients.generator import Sampling
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.prompts import load_prompts
+from sparring_controller.rounds.prompts.pinned import heldout_prompts
 from sparring_controller.rounds.stage_results import EvaluateResult
 from sparring_controller.rounds.stages.answers import sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
@@ -58,7 +58,7 @@ def compare(judgements: Judgements, ours: list[Answer], theirs: list[Answer], ve
 def _heldout(work: Work) -> list[Prompt]:
     if work.row.round > 0:
         return [answer.prompt for answer in _answers_of(work, 0)]
-    return load_prompts(work.config.prompts).heldout[: work.config.evaluation.prompts]
+    return heldout_prompts(work.snapshot.run, work.places)[: work.config.evaluation.prompts]
 
 
 def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[str]]:

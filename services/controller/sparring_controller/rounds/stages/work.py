@@ -1,7 +1,6 @@
 """What a stage gets to work with, and what it hands back."""
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sparring_controller.rounds.clients import Services
-from sparring_controller.rounds.stage_results import FileRef, TrainResult
+from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
-from sparring_controller.store.records import RunSnapshot, StageRow
-from sparring_shared.artifacts import read_records, write_json, write_records
+from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
+from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
@@ -76,9 +75,7 @@ class Work:
     def write(self, path: Path, kind: type[R], records: Iterable[R]) -> FileRef:
         """Stage a Parquet shard."""
         rows = write_records(self._stage(path), kind, records)
-        with self._staged[path].open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return FileRef(path=str(path.relative_to(self.places.root)), sha256=digest, rows=rows)
+        return FileRef(path=str(path.relative_to(self.places.root)), sha256=file_sha256(self._staged[path]), rows=rows)
 
     def write_json(self, path: Path, value: Any) -> None:
         """Stage a JSON file."""
