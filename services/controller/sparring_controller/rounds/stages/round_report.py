@@ -44,8 +44,9 @@ class RoundReport(Record):
     `prompts` held-out prompts were answered. Win rates count a win as 1 and a draw as 0.5; `mean_p_vs_base` is the mean
     judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job.
     `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
-    only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
-    against. What training tells is None, or empty, for round 0.
+    only in part. `pairs` are one a prompt, but with selection `all` K / 2 for an even K, and K for an odd one, where every
+    answer stands in two. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss
+    is against. What training tells is None, or empty, for round 0.
     """
 
     round: int
