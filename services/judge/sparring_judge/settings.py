@@ -26,6 +26,7 @@ class JudgeSettings(BaseSettings):
     with one, the process that answers computes as well. Token limits, in tokens with tag and separators, are those of the
     model's config unless set here.
 
+    A request may hold `max_items` items of `max_candidates` answers, and `max_passes` comparisons, both orders counted.
     `max_queued` units of work may wait before a request is refused (429); a request may take `deadline_seconds`; when the
     process is asked to end, it has `drain_seconds` to finish what it began. `kept` is a file in which all values are
     kept, to be shared by judges and to outlive them. `lone_answer_against` is the answer that a
@@ -54,6 +55,7 @@ class JudgeSettings(BaseSettings):
 
     max_items: Count = 256
     max_candidates: Annotated[int, Field(ge=2, le=32)] = 32
+    max_passes: Count = 65_536
     max_body_bytes: Count = 16 << 20
     max_queued: Count = 100_000
     deadline_seconds: Seconds = 600

@@ -38,10 +38,11 @@ class RankItem(Record):
 
 
 class RankRequest(Record):
-    """Body of `POST /v1/rank`; K may differ from item to item."""
+    """Body of `POST /v1/rank`; K may differ from item to item. `fresh`: computed anew, even what is remembered."""
 
     items: Annotated[tuple[RankItem, ...], Field(min_length=1)]
     estimator: Estimator = "pairwise"
+    fresh: bool = False
 
 
 class RankResult(Record):
@@ -91,11 +92,10 @@ class CompareItem(Record):
 
 
 class CompareRequest(Record):
-    """Body of `POST /v1/compare`; `fresh` has everything computed anew, what is remembered as well."""
+    """Body of `POST /v1/compare`."""
 
     items: Annotated[tuple[CompareItem, ...], Field(min_length=1)]
     estimator: Estimator = "pairwise"
-    fresh: bool = False
 
 
 class CompareResult(Record):
@@ -139,10 +139,11 @@ class ResultLine(Record):
 
 
 class JudgeLimits(Record):
-    """What one request may hold; lengths in tokens, tags and separators included."""
+    """What one request may hold; lengths in tokens, tags and separators included; `max_passes` comparisons, in both orders."""
 
     max_items: int
     max_candidates: int
+    max_passes: int
     max_body_bytes: int
     source_max_tokens: int
     candidate_max_tokens: int
@@ -151,8 +152,9 @@ class JudgeLimits(Record):
 class JudgeInfo(Record):
     """Answer of `GET /v1/judge`: name, revision and engine as in every answer's `judge`, and `model` as the service was told.
 
-    `pinned`: the revision says which weights answer; an endpoint does not tell that. `note` is what a user of its numbers
-    should know, such as the error of int8.
+    `revision` names the weights, and after a `+` stands a digest of all else that changes the answers. `engine` is empty in
+    files that an older Sparring wrote. `pinned`: the revision says which weights answer; an endpoint does not tell that. `note`
+    is what a user of its numbers should know, such as the error of int8.
     """
 
     name: str

@@ -8,6 +8,9 @@ from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import runs
 from sparring_controller.store.records import StageRow
 from sparring_controller.store.replies import Request
+from sparring_shared.artifacts import read_records
+from sparring_shared.paths import RunPaths
+from sparring_shared.records import Pair
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RunStatus
 
@@ -36,6 +39,26 @@ def play(worker: Worker, controller: Controller, run_id: str, *, until: str = ""
             worker.run_stage(row.key)
         hurry(controller)
     return controller.run(run_id)
+
+
+def judged(controller: Controller, run_id: str) -> list[tuple[int, str, int, str]]:
+    """What the judge's word came to, by place: digests of matrices and checkpoints, and of the pairs but for the prompt's token
+    ids, which the stand-in's chat template makes anew each time."""
+    places = RunPaths(controller.settings.runs_dir, run_id)
+    found: list[tuple[int, str, int, str]] = []
+    for row in rows(controller, run_id):
+        result = row.result or {}
+        if row.stage == "judge":
+            digest = result["file"]["sha256"]
+        elif row.stage == "train":
+            digest = result["checkpoint"]["digest"]
+        elif row.stage == "select":
+            pairs = read_records(places.shard(row.round, "pairs", row.shard), Pair)
+            digest = str([pair.model_dump(exclude={"prompt_token_ids"}) for pair in pairs])
+        else:
+            continue
+        found.append((row.round, row.stage, row.shard, digest))
+    return sorted(found)
 
 
 def hurry(controller: Controller) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playing import ONCE, play, rows, start
+from playing import ONCE, judged, play, rows, start
 from ports import free_port
 from processes import service
 
@@ -22,19 +22,6 @@ JUDGE = Path(__file__).resolve().parents[3] / "models" / "demo-judge"
 OURS = {"SPARRING_JUDGE_MODEL": str(JUDGE), "SPARRING_JUDGE_DEVICE": "cpu"}
 # The same weights, but it reads less of each answer.
 SHORT_SIGHTED = OURS | {"SPARRING_JUDGE_CANDIDATE_MAX_TOKENS": "6"}
-
-
-def digests(controller: Controller, run_id: str) -> list[tuple[int, str, int, str]]:
-    """Place and digest of all pairs and checkpoints."""
-    return sorted(
-        (row.round, row.stage, row.shard, (row.result["file"]["sha256"] if row.stage == "select" else _digest(row.result)))
-        for row in rows(controller, run_id)
-        if row.stage in ("select", "train") and row.result is not None
-    )
-
-
-def _digest(result: dict[str, Any]) -> str:
-    return result["checkpoint"]["digest"]
 
 
 def test_a_judge_exchanged_between_rounds_stops_the_run_and_put_back_lets_it_finish(
@@ -73,7 +60,7 @@ def test_a_judge_exchanged_between_rounds_stops_the_run_and_put_back_lets_it_fin
         with service("judge", SPARRING_JUDGE_PORT=port, **OURS):
             controller.resume(ONCE, run_id)
             assert play(worker, controller, run_id).status == "done"
-        assert digests(controller, run_id) == digests(controller, undisturbed)
+        assert judged(controller, run_id) == judged(controller, undisturbed)
         assert {row.key: row.token for row in rows(controller, run_id) if row.key in done_before} == done_before
     finally:
         controller.close()

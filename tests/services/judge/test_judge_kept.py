@@ -12,26 +12,26 @@ from sparring_judge.queue.kept_values import KeptValues
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import InvalidInput
 
-PAIR = {"prompt": "2 + 2?", "a": "4", "b": "5"}
+PAIR = {"prompt": "2 + 2?", "candidates": ["4", "5"]}
 
 
-def compared(client: TestClient, **more: Any) -> dict[str, Any]:
+def ranked(client: TestClient, **more: Any) -> dict[str, Any]:
     wait_until_ready(client)
-    return client.post("/v1/compare", json={"items": [PAIR]} | more).raise_for_status().json()["items"][0]
+    return client.post("/v1/rank", json={"items": [PAIR]} | more).raise_for_status().json()["items"][0]
 
 
 def test_values_outlive_the_judge_and_are_asked_anew_on_a_word(tmp_path: Path) -> None:
     with endpoint(lambda *_: completion("A", {"A": -0.25, "B": -1.5})) as server:
         settings = JudgeSettings(engine="openai", model="m", url=server.url, kept=tmp_path / "new" / "kept.db")
         with loaded_client(settings) as client:
-            first = compared(client)
+            first = ranked(client)
             assert (first["passes"], first["cache_hits"]) == (2, 0)
         asked = len(server.bodies)
         with loaded_client(settings) as client:
             assert first["new_tokens"] == 148
-            assert compared(client) == first | {"cache_hits": 2, "new_tokens": 0}
+            assert ranked(client) == first | {"cache_hits": 2, "new_tokens": 0}
             warmed_up = len(server.bodies) - asked
-            assert compared(client, fresh=True) == first
+            assert ranked(client, fresh=True) == first
             assert len(server.bodies) - asked - warmed_up == 2
 
 

@@ -155,12 +155,11 @@ def _key(run: RunRow, number: int, stage: StageName, shard: int, inputs: list[St
         "config": _digest(run.config.model_dump(mode="json")),
         "base": run.base.digest,
         "prompts": run.prompts and run.prompts.model_dump(mode="json"),
+        "judges": run.judge and {name: judge.ref.model_dump() for name, judge in run.judge.pinned.items()},
         "round": number,
         "shard": shard,
         "inputs": [_digest(row.result) for row in inputs],
     }
-    if run.judge is not None:
-        determined_by["judges"] = {name: judge.ref.model_dump() for name, judge in run.judge.pinned.items()}
     return _digest(determined_by)
 
 

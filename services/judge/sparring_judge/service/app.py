@@ -60,11 +60,15 @@ def preference_routes(judge: BackgroundJudge, judge_items: ItemJudge) -> APIRout
         ref, items = judge.reader.ref, request.items
         if wants_lines(caller):
             return await stream(
-                judge_items, items, ref, lambda at, one: rank_result(one, request.estimator, items[at].pairs is None)
+                judge_items,
+                items,
+                ref,
+                lambda at, one: rank_result(one, request.estimator, items[at].pairs is None),
+                fresh=request.fresh,
             )
         answers = [
             item_error(one) if isinstance(one, SparringError) else rank_result(one, request.estimator, item.pairs is None)
-            for item, one in zip(items, await judge_items(items), strict=True)
+            for item, one in zip(items, await judge_items(items, fresh=request.fresh), strict=True)
         ]
         return RankResponse(judge=ref, items=tuple(answers))
 
@@ -74,12 +78,10 @@ def preference_routes(judge: BackgroundJudge, judge_items: ItemJudge) -> APIRout
         ref = judge.reader.ref
         items = [RankItem(prompt=item.prompt, candidates=(item.a, item.b)) for item in request.items]
         if wants_lines(caller):
-            return await stream(
-                judge_items, items, ref, lambda _, one: compare_result(one, request.estimator), fresh=request.fresh
-            )
+            return await stream(judge_items, items, ref, lambda _, one: compare_result(one, request.estimator))
         answers = [
             item_error(one) if isinstance(one, SparringError) else compare_result(one, request.estimator)
-            for one in await judge_items(items, fresh=request.fresh)
+            for one in await judge_items(items)
         ]
         return CompareResponse(judge=ref, items=tuple(answers))
 
@@ -97,6 +99,7 @@ def info_route(settings: JudgeSettings, judge: BackgroundJudge) -> APIRouter:
         limits = JudgeLimits(
             max_items=settings.max_items,
             max_candidates=settings.max_candidates,
+            max_passes=settings.max_passes,
             max_body_bytes=settings.max_body_bytes,
             source_max_tokens=reader.limits.source_max_tokens,
             candidate_max_tokens=reader.limits.candidate_max_tokens,

@@ -28,9 +28,9 @@ class Services:
     def at(cls, settings: ControllerSettings) -> Self:
         """The services at the addresses of the settings."""
         return cls(
-            GeneratorClient(settings.generator_url),
-            {name: JudgeClient(url, settings.judge_token) for name, url in settings.judges.items()},
-            TrainerClient(settings.trainer_url),
+            GeneratorClient(settings.generator_url, settings.sampling_seconds, settings.sampling_concurrency),
+            {name: JudgeClient(url, settings.judge_token, settings.judging_seconds) for name, url in settings.judges.items()},
+            TrainerClient(settings.trainer_url, settings.trainer_seconds),
         )
 
     def judge(self, name: str, key: str) -> JudgeClient:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Record
-from sparring_shared.wire.judge import CompareResult, ItemError, RankItem, RankResult
+from sparring_shared.wire.judge import ItemError, RankItem, RankResult
 
 
 class Spent(Record):
@@ -36,7 +36,7 @@ class Bill:
         if self.max_tokens is not None and done.tokens >= self.max_tokens:
             raise _reached("max_tokens", self.max_tokens, f"read {done.tokens} tokens")
 
-    def add(self, results: Iterable[RankResult | CompareResult | ItemError]) -> None:
+    def add(self, results: Iterable[RankResult | ItemError]) -> None:
         """Count what an answer says that it took."""
         told = [result for result in results if not isinstance(result, ItemError)]
         self.here = Spent(
@@ -45,10 +45,9 @@ class Bill:
         )
 
 
-def games(item: RankItem) -> int:
-    """How many ordered pairs an item asks for."""
-    count = len(item.candidates)
-    return count * (count - 1) if item.pairs is None else 2 * len(item.pairs)
+def passes(item: RankItem) -> int:
+    """Both orders of the pairs of an item, which is what a judge of pairs computes; 20 for five candidates."""
+    return len(item.candidates) * (len(item.candidates) - 1) if item.pairs is None else 2 * len(item.pairs)
 
 
 def _reached(key: str, bound: int, done: str) -> BillReached:

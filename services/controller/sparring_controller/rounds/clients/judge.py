@@ -1,24 +1,19 @@
-"""The judge: preferences over the K candidates of each prompt, and between two answers."""
+"""The judge: preferences over the K candidates of each prompt."""
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import SecretStr
 
-from sparring_controller.rounds.clients.bill import Bill, Spent, games
+from sparring_controller.rounds.clients.bill import Bill, Spent, passes
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import Broken, InvalidInput
 from sparring_shared.records import JudgeRef
-from sparring_shared.wire.judge import (
-    CompareItem,
-    CompareRequest,
-    CompareResponse,
-    JudgeInfo,
-    RankItem,
-    RankRequest,
-    RankResponse,
-)
+from sparring_shared.wire.judge import DEADLINE_HEADER, Estimator, JudgeInfo, RankItem, RankRequest, RankResponse
+
+_GRACE_SECONDS = 30.0
+"""How much longer than its deadline an answer is waited for, so that it is the judge that says that it was too slow."""
 
 
 class JudgeChanged(InvalidInput):
@@ -26,14 +21,15 @@ class JudgeChanged(InvalidInput):
 
 
 class JudgeClient:
-    """Asks for a bounded number of items at a time; answers come item for item, each of them with the judge that gave it.
+    """Asks for a bounded number of items at a time, each request to be answered in `seconds`; answers come item for item.
 
     Once it is `pinned_to` a judge, an answer of any other is JudgeChanged; with a bill, a request beyond it is BillReached.
     """
 
-    def __init__(self, url: str, token: SecretStr | None = None) -> None:
+    def __init__(self, url: str, token: SecretStr | None = None, seconds: float = 600.0) -> None:
         self.url = url
-        self._service = ServiceClient("judge", url, token=token)
+        self._service = ServiceClient("judge", url, token=token, timeout=seconds + _GRACE_SECONDS)
+        self._headers = {DEADLINE_HEADER: str(seconds)}
         self._pinned: JudgeRef | None = None
         self._bill = Bill(None, None, Spent())
 
@@ -47,24 +43,18 @@ class JudgeClient:
         """Which judge answers, and what one request may hold."""
         return self._service.call("GET", "/v1/judge", JudgeInfo)
 
-    def rank(self, items: Sequence[RankItem], estimator: Literal["pairwise", "official"]) -> RankResponse:
-        """Preference matrices, one per item or an error in its place."""
-        request = RankRequest(items=tuple(items), estimator=estimator)
-        self._bill.allow(sum(games(item) for item in items))
-        response = self._service.call("POST", "/v1/rank", RankResponse, request)
-        self._check(response.judge)
-        self._bill.add(response.items)
-        _as_many(len(items), len(response.items))
-        return response
+    def rank(self, items: Sequence[RankItem], estimator: Estimator, *, fresh: bool = False) -> RankResponse:
+        """Preference matrices, one per item or an error in its place; `fresh`: asked anew, even if the service remembers.
 
-    def compare(self, items: Sequence[CompareItem], *, fresh: bool = False) -> CompareResponse:
-        """P(a beats b), one per item or an error in its place; `fresh`: asked anew, even if the service remembers."""
-        request = CompareRequest(items=tuple(items), fresh=fresh)
-        self._bill.allow(2 * len(items))
-        response = self._service.call("POST", "/v1/compare", CompareResponse, request)
+        Raises DeadlinePassed when the time was too short.
+        """
+        request = RankRequest(items=tuple(items), estimator=estimator, fresh=fresh)
+        self._bill.allow(sum(passes(item) for item in items))
+        response = self._service.call("POST", "/v1/rank", RankResponse, request, self._headers)
         self._check(response.judge)
         self._bill.add(response.items)
-        _as_many(len(items), len(response.items))
+        if len(items) != len(response.items):
+            raise Broken(f"The judge answered {len(response.items)} items where {len(items)} were asked for.")
         return response
 
     def close(self) -> None:
@@ -77,8 +67,3 @@ class JudgeClient:
                 f"The judge at {self.url} is {answered}, but the run is pinned to {self._pinned}; start that one again and "
                 "resume the run, or accept the new one for its rest with `sparring resume --accept-judge`."
             )
-
-
-def _as_many(asked: int, answered: int) -> None:
-    if asked != answered:
-        raise Broken(f"The judge answered {answered} items where {asked} were asked for.")

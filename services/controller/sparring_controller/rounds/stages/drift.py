@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterator
 
+from sparring_controller.rounds.asking import shown
 from sparring_controller.rounds.stage_results import PromptsResult
 from sparring_controller.rounds.stages.work import Work
 from sparring_shared.artifacts import read_records
 from sparring_shared.errors import Broken, InvalidInput
 from sparring_shared.records import CandidateSet, PreferenceMatrix
-from sparring_shared.wire.judge import CompareItem, CompareResult
+from sparring_shared.wire.judge import Conversation, RankItem, RankResult
 
 PAIRS = 32
 """How many pairs are fixed: the first that were judged once the judge was pinned."""
 
-Known = tuple[CompareItem, float]
+Known = tuple[RankItem, float]
 """A pair and P(a beats b), by `pairwise`, as it was judged."""
 
 
@@ -32,8 +33,8 @@ def watched_drift(work: Work) -> float | None:
     pairs = fixed_pairs(work, first)
     if not pairs:
         return None
-    results = work.judge.compare([item for item, _ in pairs], fresh=True).items
-    now = [result.p_a for result in results if isinstance(result, CompareResult)]
+    results = work.judge.rank([item for item, _ in pairs], "pairwise", fresh=True).items
+    now = [result.probs[0][1] or 0.0 for result in results if isinstance(result, RankResult)]
     if len(now) < len(pairs):
         raise Broken(f"The judge could not judge {len(pairs) - len(now)} of {len(pairs)} pairs that it once judged.")
     drift = math.fsum(abs(p - then) for p, (_, then) in zip(now, pairs, strict=True)) / len(pairs)
@@ -55,19 +56,20 @@ def fixed_pairs(work: Work, number: int) -> list[Known]:
         of_prompt = {matrix.prompt_id: matrix for matrix in matrices}
         for row in sets:
             if row.prompt.prompt_id in of_prompt:
-                known += list(_judged(row, of_prompt[row.prompt.prompt_id]))[:1]
+                prompt = shown(row, templated=work.config.judge.templated)
+                known += list(_judged(prompt, row, of_prompt[row.prompt.prompt_id]))[:1]
         if len(known) >= PAIRS:
             break
     return known[:PAIRS]
 
 
-def _judged(row: CandidateSet, matrix: PreferenceMatrix) -> Iterator[Known]:
+def _judged(prompt: Conversation, row: CandidateSet, matrix: PreferenceMatrix) -> Iterator[Known]:
     texts = [candidate.text for candidate in row.candidates]
     for i, a in enumerate(texts):
         for j, b in enumerate(texts):
             logit = (matrix.logits[i][j] - matrix.logits[j][i]) / 2
             if i < j and a != b and math.isfinite(logit):
-                yield CompareItem(prompt=row.prompt.messages, a=a, b=b), 1 / (1 + math.exp(-logit))
+                yield RankItem(prompt=prompt, candidates=(a, b)), 1 / (1 + math.exp(-logit))
 
 
 def _first_round(work: Work) -> int:

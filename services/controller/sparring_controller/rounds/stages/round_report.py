@@ -9,7 +9,14 @@ from pydantic import Field
 from sparring_controller.rounds.checkers import RIGHT, find_checker
 from sparring_controller.rounds.estimates import Estimate, estimate, win
 from sparring_controller.rounds.planner import dropped as dropped_in_round
-from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
+from sparring_controller.rounds.stage_results import (
+    GenerateResult,
+    JudgeResult,
+    PromptsResult,
+    SelectResult,
+    TrainResult,
+    distinct,
+)
 from sparring_controller.rounds.stages.work import Work, evaluation_service
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import against
@@ -33,8 +40,8 @@ class JudgesReport(Record):
 
     `training` gave the preferences that were trained on (none in round 0), `evaluation` compared the answers (None in a run of
     an older Sparring). Without `pinned` a revision does not say which weights answered; `drift` is then how much the
-    probabilities of fixed pairs had changed in the mean when the round began. `accepted`: what the operator
-    has accepted so far in place of a judge.
+    probabilities of fixed pairs had changed in the mean when the round began. `accepted`: what the operator has accepted so far
+    in place of a judge.
     """
 
     training: tuple[JudgeRef, ...]
@@ -45,14 +52,26 @@ class JudgesReport(Record):
     accepted: tuple[AcceptedJudge, ...]
 
 
+class CandidateReport(Record):
+    """How long all answers were that the round sampled: mean tokens, thinking and end of turn included, and mean characters
+    as they are judged. `at_limit_share` met `max_tokens`, `unfinished` were left out (`sampling.drop_unfinished`)."""
+
+    answers: int
+    mean_tokens: float
+    mean_characters: float
+    at_limit_share: float
+    unfinished: int
+
+
 class RoundReport(Record):
     """`rounds/<t>/evaluation/report.json`, and `report` of `GET /v1/runs/{id}/rounds/{t}`.
 
     `prompts` held-out prompts were answered. Win rates count a win as 1 and a draw as 0.5; `mean_p_vs_base` is the mean
     judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job.
     `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
-    only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
-    against. What training tells is None, or empty, for round 0; `judges` is None in the report of an older Sparring.
+    only in part. `pairs` are one a prompt, but with selection `all` K / 2 for an even K, and K for an odd one, where every
+    answer stands in two. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss
+    is against. What training tells is None, or empty, for round 0; `judges` is None in the report of an older Sparring.
     """
 
     round: int
@@ -73,6 +92,7 @@ class RoundReport(Record):
     seconds: dict[str, float]
     against: dict[str, str] = Field(default_factory=dict)
     judges: JudgesReport | None = None
+    candidates: CandidateReport | None = None
 
 
 def round_report(
@@ -107,6 +127,7 @@ def round_report(
         seconds=_seconds(work),
         against=against(work.config.algorithm, number) if number else {},
         judges=_judges(work),
+        candidates=_candidates(work),
     )
 
 
@@ -137,6 +158,20 @@ def _judges(work: Work) -> JudgesReport:
 
 def _done(work: Work, stage: StageName) -> list[StageRow]:
     return [row for row in work.snapshot.of_round(work.row.round) if row.stage == stage and row.state == "done"]
+
+
+def _candidates(work: Work) -> CandidateReport | None:
+    shards = [GenerateResult.model_validate(row.result).lengths for row in _done(work, "generate")]
+    answers = sum(shard.answers for shard in shards)
+    if not answers:
+        return None
+    return CandidateReport(
+        answers=answers,
+        mean_tokens=sum(shard.tokens for shard in shards) / answers,
+        mean_characters=sum(shard.characters for shard in shards) / answers,
+        at_limit_share=sum(shard.at_limit for shard in shards) / answers,
+        unfinished=sum(shard.unfinished for shard in shards),
+    )
 
 
 def _judge_truncated(work: Work) -> float | None:
