@@ -33,7 +33,7 @@ def history_descent(history: Sequence[Floats], shares: Sequence[float], rates: F
 
 
 def bradley_terry_reward(probs: Floats, policy: Floats, guess: Floats) -> Floats:
-    """The reward r, mean 0 under the policy, that best fits verdicts on two answers of it; `probs` [..., n, n], others [..., n].
+    """The reward r, mean 0 under the policy, that best fits verdicts on its answers; `probs` [..., n, n], others [..., n].
 
     It gives each answer its true win rate: sum_j pi_j sigmoid(r_i - r_j) = P(i beats pi). DPO on them ends at
     pi_t exp(r / beta). By Newton's method from `guess`.
