@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from gpu_points.points import POINTS
+from gpu_points.processes import prepare
 from gpu_points.runner import Run, run
 from gpu_points.table import table
 
@@ -34,6 +35,7 @@ def main() -> int:
     if options.table:
         print(table(json.loads(options.table.read_text(encoding="utf-8"))))
         return 0
+    prepare(options.device)
     report = options.json or RESULTS / f"gpu-{options.device}{'-tiny' if options.tiny else ''}.json"
     wanted = Run(options.device, options.tiny, options.minutes, report)
     rows = run([point for point in POINTS if not options.only or point.name in options.only], wanted, keep=bool(options.only))

@@ -1,22 +1,51 @@
-"""The process of one function: `python -m gpu_points.child MODULE:NAME FINDINGS.json '{"setting": {}, "arguments": {}}'`."""
+"""What the process of one function does: the fork that `processes.play` asks for begins here."""
 
-import ctypes
-import json
+import multiprocessing
+import os
 import signal
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
+from typing import Any, NoReturn
 
-from .processes import CANNOT_RUN
 from .records import CannotRun, Notebook, Setting
 
-_PR_SET_PDEATHSIG = 1
+CANNOT_RUN = 3
+"""The exit code of a function that says what it lacks."""
 
 
-def die_with_parent() -> None:
-    """End when the process that waits for this one does, even when that is killed (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def main(function: str, setting: Setting, result: Path, log: Path, arguments: dict[str, Any]) -> NoReturn:
+    """Call the function with its output in `log`; what it lacks is said there too."""
+    os.setpgid(0, 0)
+    with log.open("ab") as stream:
+        for printed in (1, 2):
+            os.dup2(stream.fileno(), printed)
+    Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _call(function, setting, result, arguments)
+    except CannotRun as lack:
+        print(lack, file=sys.stderr)
+        code = CANNOT_RUN
+    except Exception:  # noqa: BLE001  # the process's outermost frame: the exit code and the log say it
+        traceback.print_exc()
+        code = 1
+    else:
+        code = 0
+    sys.exit(code)
+
+
+def _call(function: str, setting: Setting, result: Path, arguments: dict[str, Any]) -> None:
+    module, _, name = function.partition(":")
+    try:
+        if setting.device == "cuda":
+            find_card()
+        vars(import_module(module))[name](setting, Notebook(result), **arguments)
+    except ModuleNotFoundError as absent:
+        if (absent.name or "").startswith(("sparring_", "gpu_points", "judge_sides")):
+            raise
+        raise CannotRun(f"It needs the Python package {absent.name}, which is not installed here.") from None
 
 
 def find_card() -> None:
@@ -27,26 +56,9 @@ def find_card() -> None:
         raise CannotRun(f"torch {torch.__version__} finds no CUDA device; give --device cpu, or a driver that fits it.")
 
 
-def main(function: str, result: str, told: str) -> int:
-    """Call the function; what it lacks is said on standard error."""
-    die_with_parent()
-    module, _, name = function.partition(":")
-    described = json.loads(told)
-    setting = Setting(**described["setting"])
-    try:
-        if setting.device == "cuda":
-            find_card()
-        vars(import_module(module))[name](setting, Notebook(Path(result)), **described["arguments"])
-    except CannotRun as lack:
-        print(lack, file=sys.stderr)
-        return CANNOT_RUN
-    except ModuleNotFoundError as absent:
-        if (absent.name or "").startswith(("sparring_", "gpu_points", "judge_sides")):
-            raise
-        print(f"It needs the Python package {absent.name}, which is not installed here.", file=sys.stderr)
-        return CANNOT_RUN
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+def _end_with_parent() -> None:
+    """End, with all that was started, when the process that waits for this one does, even when that is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(0, signal.SIGKILL)

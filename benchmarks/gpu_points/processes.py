@@ -1,28 +1,32 @@
 """A function of a point in a process of its own, whose end, however it comes, takes nothing else with it."""
 
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from . import child
 from .records import Findings, Setting, Status
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = tuple(
     str(ROOT / place) for place in ("shared", "services/judge", "services/trainer", "services/generator", "benchmarks")
 )
-CANNOT_RUN = 3
-"""The exit code of a function that says what it lacks."""
 PRINTED_LINES = 40
 """What is kept of the output of a function that failed."""
+
+# Its children are forks of one process that has imported what they need and has done nothing else: no card is touched there.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["torch", "transformers.modeling_utils", "transformers.trainer", "pyarrow.parquet"])
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,18 @@ class Outcome:
 
 
 def environment(device: str) -> dict[str, str]:
-    """That of a child: our packages from this checkout, nothing from the network, one card in sight and on a CPU none."""
+    """What a child needs: our packages from this checkout, nothing from the network, one card in sight and on a CPU none."""
     path = os.pathsep.join((*PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])))
     # With several in sight the Trainer would split one process over them (DataParallel).
     card = {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
     hidden = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"} if device == "cpu" else card
-    return os.environ | hidden | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return hidden | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def prepare(device: str) -> None:
+    """Make this process one whose children have the environment of `device`; before the first of them is played."""
+    os.environ.update(environment(device))
+    sys.path[:0] = PACKAGES
 
 
 def play(function: str, setting: Setting, **arguments: Any) -> Outcome:
@@ -50,17 +60,17 @@ def play(function: str, setting: Setting, **arguments: Any) -> Outcome:
     with tempfile.TemporaryDirectory(dir=setting.folder) as temporary:
         folder = Path(temporary)
         result, log = folder / "findings.json", folder / "log"
-        told = json.dumps({"setting": asdict(setting) | {"folder": temporary}, "arguments": arguments})
-        command = [sys.executable, "-m", "gpu_points.child", function, str(result), told]
-        with log.open("wb") as stream:
-            process = subprocess.Popen(command, env=environment(setting.device), stdout=stream, stderr=stream, process_group=0)
-            code = _ended(process, setting.seconds)
+        log.touch()
+        told = (function, replace(setting, folder=temporary), result, log, arguments)
+        process = _FORKS.Process(target=child.main, args=told)
+        process.start()
+        code = _ended(process, setting.seconds)
         findings = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}
         printed = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     seconds = round(time.monotonic() - began, 1)
     if code == 0:
         return Outcome("ran", seconds, findings)
-    if code == CANNOT_RUN:
+    if code == child.CANNOT_RUN:
         return Outcome("cannot run", seconds, findings, (printed or [""])[-1][:500])
     findings |= {"printed": printed[-PRINTED_LINES:]} if printed else {}
     if code is None:
@@ -69,21 +79,15 @@ def play(function: str, setting: Setting, **arguments: Any) -> Outcome:
     return Outcome("failed", seconds, findings, f"It ended with {ended}: {reason(printed) or 'it said nothing'}")
 
 
-def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+def _ended(process: BaseProcess, seconds: float) -> int | None:
     """The exit code, None for one that had to be killed; what it started is ended in both cases."""
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        kill_group(process)
-
-
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, with all others of it."""
+    process.join(seconds)
+    code = process.exitcode
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.kill()  # one that leads no group yet
+    process.join()
+    return code
 
 
 def reason(printed: Sequence[str]) -> str:

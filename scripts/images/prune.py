@@ -1,6 +1,6 @@
 """Takes out of a Python environment what nothing runs: `prune.py SITE_PACKAGES`; prints how much that was.
 
-Tests, headers, sources of extension modules, and the parts of pyarrow that neither Parquet files nor `datasets` need. What is
+Tests, headers, sources of extension modules, and the parts of pyarrow that Parquet files do not need. What is
 imported is told by the image's own tests, not by this list.
 """
 

@@ -28,6 +28,10 @@ class RunPaths:
         """The run config as it was posted."""
         return self.root / "config.toml"
 
+    def prompts(self, name: str) -> Path:
+        """A file of the prompts that were read when the run was made, e.g. `heldout.parquet`."""
+        return self.root / "prompts" / name
+
     def round(self, number: int) -> Path:
         """Folder of one round; round 0 holds only the evaluation of the base."""
         return self.root / "rounds" / str(number)
@@ -43,6 +47,10 @@ class RunPaths:
     def evaluation(self, round_number: int) -> Path:
         """Folder of held-out answers and their comparison."""
         return self.round(round_number) / "evaluation"
+
+    def kept(self, stage: str) -> Path:
+        """Folder of what an unfinished stage, named by its key, has got so far."""
+        return self.root / "kept" / stage
 
     def checkpoint(self, version: int) -> Path:
         """Folder of a trained policy; version 0, the base, lies where the run config says."""

@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 from compat_answers import OTHER_PROMPT, PROMPT
-from datasets import Dataset
 from processes import ROOT
-from trl.trainer.grpo_config import GRPOConfig
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from sparring_judge.client import trl_reward
 
 
 @pytest.mark.parametrize("conversational", [True, False])
 def test_grpo_is_rewarded_with_win_rates(judge_url: str, tmp_path: Path, conversational: bool) -> None:
+    # Imported where it is needed: it takes seconds, in every process that only collects tests too.
+    from datasets import Dataset
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
     prompts: list[Any] = [PROMPT, OTHER_PROMPT]
     if conversational:
         prompts = [[{"role": "user", "content": prompt}] for prompt in prompts]

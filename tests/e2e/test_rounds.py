@@ -120,7 +120,7 @@ def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.Te
     until(controller, run_id, stage_done(1, "train"))
     kill(runs_dir, "worker-generate", "worker-rounds", "controller")
     until(controller, run_id, stage_begun(2, "train"))
-    kill(runs_dir, "trainer", "generator")
+    kill(runs_dir, "trainer")
     return until(controller, run_id, lambda status: status["status"] == "done")
 
 
@@ -203,3 +203,12 @@ def test_a_round_of_inpo_on_real_prompts(runs_dir: Path, tmp_path: Path) -> None
     assert "real-prompts" in result.stdout
     pairs = sorted(runs_dir.glob("real-prompts-*/rounds/1/pairs/*.parquet"))
     assert sum(pq.read_metadata(path).num_rows for path in pairs) > 0
+
+
+def test_a_generator_that_is_killed_leaves_no_engine(controller: httpx.Client, runs_dir: Path) -> None:
+    # The last test, since nobody waits here until the generator is back.
+    assert controller.get("/readyz").is_success
+    generator = psutil.Process(LocalServices(runs_dir).processes.states()["generator"].pid)
+    assert (engines := generator.children(recursive=True))
+    generator.kill()
+    assert psutil.wait_procs(engines, timeout=60)[1] == []

@@ -15,7 +15,8 @@ from rich.table import Table
 from sparring_controller.demo.play import DemoOptions, play_demo
 from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
-from sparring_controller.rounds.prompts import require_prompt_file
+from sparring_controller.rounds.prompts.run_prompts import read_prompts
+from sparring_controller.terminal.prompt_tables import examples, left_out, prompts_table
 from sparring_controller.terminal.round_tables import notes, rich_table, round_reports
 from sparring_controller.terminal.runs_client import RunsClient, find_controller
 from sparring_controller.terminal.watching import watch as watch_run
@@ -114,12 +115,24 @@ def run(
     """Play all rounds of a run config; starts the services for the duration where none are running."""
     wanted = read_run_config(config)
     require_model(wanted.policy.model, "policy.model")
-    require_prompt_file(wanted.prompts)
+    for note in left_out(read_prompts(wanted.prompts)):
+        typer.echo(note)
     with _controller(runs_dir, wanted.policy.model, judge, free_ports, detach) as (client, console, ours):
         status = client.create(wanted)
         client.play(status.run_id, wanted.rounds)
         console.print(f"Run {status.run_id} plays {wanted.rounds} rounds.", highlight=False)
         _follow(client, status.run_id, runs_dir, console, ours=ours, detach=detach)
+
+
+@app.command()
+@_in_sentences
+def prompts(config: Annotated[Path, typer.Argument(help="A run config, such as configs/demo-sppo.toml.")]) -> None:
+    """Read all prompts of a run config: how many are played and held out, what is dropped, examples; starts nothing."""
+    wanted, console = read_run_config(config), _console()
+    found = read_prompts(wanted.prompts)
+    console.print(prompts_table(wanted, found))
+    for line in (*left_out(found), *examples(wanted, found)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @app.command()

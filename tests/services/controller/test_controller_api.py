@@ -123,8 +123,12 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(client: TestClient, config
             "selection all trains every answer on its own win rate, but inpo learns from pairs; use best_worst.",
         ),
         (bad(config, "prompts", source=str(tmp_path / "empty.jsonl")), "empty.jsonl"),
-        (bad(config, "prompts", per_round=500), "prompts.per_round is 500, but the source has"),
+        (bad(config, "prompts", per_round=500), "prompts.per_round is 500, but "),
         (bad(config, "prompts", source="/etc/secret.jsonl"), "Set SPARRING_PROMPT_ROOTS to allow another folder."),
+        (
+            bad(config, "prompts", heldout=None, heldout_source={"source": "/etc/a.jsonl"}),
+            "prompts.heldout_source.source: /etc/a.jsonl",
+        ),
         (bad(config, "policy", model="./no/such/folder"), "policy.model: there is no folder ./no/such/folder"),
         (bad(config, "policy", model=str(tmp_path / "elsewhere")), "Set SPARRING_MODEL_ROOTS to allow another folder."),
     ]

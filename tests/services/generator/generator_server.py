@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import psutil
 import pytest
 from ports import free_port
 from random_llama import Checkpoint
@@ -76,6 +77,24 @@ def serving(base: Checkpoint, models_dir: Path, log: Path, dtype: str = "float32
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # vLLM's engine, in the same group, outlives a killed server
             process.wait()
+
+
+def until(reached: Callable[[], bool]) -> None:
+    """Wait for what comes by itself."""
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline, "not reached in 60 s"
+        time.sleep(0.05)
+
+
+def group_of(leader: int) -> list[psutil.Process]:
+    """The other processes of a group that still run."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError):
+            alive = process.info["status"] != psutil.STATUS_ZOMBIE
+            found += [process] if alive and process.pid != leader and os.getpgid(process.pid) == leader else []
+    return found
 
 
 class SharedServer:

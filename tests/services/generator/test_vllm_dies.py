@@ -1,31 +1,15 @@
 """The generator whose engine dies: what waits is answered, and the process ends with an exit code of its own."""
 
-import os
 import signal
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from time import monotonic, sleep
 
 import httpx
 import psutil
 import pytest
-from generator_server import Checkpoints, Server
+from generator_server import Checkpoints, Server, group_of, until
 
 pytestmark = pytest.mark.timeout(600)  # a busy machine starts vLLM slowly
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = monotonic() + 60
-    while not reached():
-        assert monotonic() < deadline, "not reached in 60 s"
-        sleep(0.05)
-
-
-def group_of(leader: int) -> list[psutil.Process]:
-    """The other processes of a group that still run."""
-    alive = [process for process in psutil.process_iter(["status"]) if process.info["status"] != psutil.STATUS_ZOMBIE]
-    return [process for process in alive if process.pid != leader and os.getpgid(process.pid) == leader]
 
 
 def test_an_engine_killed_in_the_middle_of_a_load(server: Server, checkpoints: Checkpoints) -> None:

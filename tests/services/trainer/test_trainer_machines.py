@@ -55,32 +55,28 @@ def processes_of(world: World, job_id: str) -> list[psutil.Process]:
     return found
 
 
-def test_two_machines_take_the_same_steps_as_one(world: World, service: Service, two_machines: TestClient) -> None:
-    request = world.request("two", training={**world.request().training.model_dump(), "train_epochs": 1})
+def test_two_machines_take_the_same_steps_as_one_also_when_one_is_lost(
+    world: World, service: Service, two_machines: TestClient
+) -> None:
+    request = world.request("two")
+    put(two_machines, "two", request)
+    until(two_machines, "two", lambda status: status.step >= 5)
+    second = next(process for process in processes_of(world, "two") if process.environ().get("GROUP_RANK") == "1")
+    second.send_signal(signal.SIGKILL)
+    failed = until(two_machines, "two", lambda status: status.state != "running")
+    assert failed.state == "failed" and failed.error
+
     put(two_machines, "two", request)
     done = until(two_machines, "two", lambda status: status.state != "running")
-    assert (done.state, done.error, done.step) == ("succeeded", None, 5)
+    assert (done.state, done.error, done.step) == ("succeeded", None, 25)
     assert (world.root / "jobs" / "two" / "log.1.txt").is_file()
 
     alone = service(dir=world.root / "jobs-alone")
-    put(alone, "one", request.model_copy(update={"output": request.output.replace("two", "one")}))
+    put(alone, "one", world.request("one"))
     until(alone, "one", lambda status: status.state != "running")
+    assert [row["step"] for row in rows(world, "two")] == list(range(1, 26))
     for both, one in zip(rows(world, "two"), rows(world, "../jobs-alone/one"), strict=True):
         assert both == pytest.approx(one, rel=2e-3, abs=2e-5)
-
-
-def test_a_job_that_lost_a_machine_fails_and_goes_on_with_both(world: World, two_machines: TestClient) -> None:
-    put(two_machines, "lost", world.request("lost"))
-    until(two_machines, "lost", lambda status: status.step >= 5)
-    second = next(process for process in processes_of(world, "lost") if process.environ().get("GROUP_RANK") == "1")
-    second.send_signal(signal.SIGKILL)
-    failed = until(two_machines, "lost", lambda status: status.state != "running")
-    assert failed.state == "failed" and failed.error
-
-    put(two_machines, "lost", world.request("lost"))
-    done = until(two_machines, "lost", lambda status: status.state != "running")
-    assert (done.state, done.error, done.step) == ("succeeded", None, 25)
-    assert [row["step"] for row in rows(world, "lost")] == list(range(1, 26))
 
 
 def test_a_job_whose_other_machine_failed_does_not_wait_for_it(world: World, service: Service) -> None:

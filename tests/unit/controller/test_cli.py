@@ -1,5 +1,6 @@
 """The command `sparring`: wrong input ends in one sentence and exit code 2."""
 
+import json
 import os
 import subprocess
 import sys
@@ -86,8 +87,44 @@ def test_a_missing_model_of_a_config(sparring: Command, tmp_path: Path) -> None:
 def test_a_prompt_file_is_looked_at_before_anything_starts(sparring: Command, tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "What is zinc?"}\nzinc\n')
     path = config(tmp_path, model="some/hub-model")
-    said = "sparring: Line 2 of prompts.jsonl is not JSON; correct or remove it.\n"
-    assert sparring("run", path) == (2, "", said)
+    refused = (
+        "sparring: prompts.jsonl: 1 of 2 rows are no prompts, more than prompts.max_bad = 0.01 allows (not JSON: 1 (line 2)); "
+        "correct or remove them.\n"
+    )
+    assert sparring("run", path) == (2, "", refused)
+    assert sparring("prompts", path) == (2, "", refused)
+
+
+def test_prompts_are_shown_without_starting_anything(sparring: Command, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        lines = [json.dumps({"prompt": f"Question {i}?"}) for i in range(number * 100, number * 100 + 150)]
+        lines += ["{", json.dumps({"prompt": "x" * 400})]
+        (tmp_path / f"{number}.jsonl").write_text("\n".join(lines) + "\n")
+    rounds = ", ".join(f'{{source = "{number}.jsonl"}}' for number in (1, 2, 3))
+    text = CONFIG.format(name="a", model="some/hub-model", source="-", k=5).replace('source = "-"', f"rounds = [{rounds}]")
+    (tmp_path / "run.toml").write_text(text)
+    code, said, complaint = sparring("prompts", "run.toml")
+    assert (code, complaint) == (0, "")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if line.startswith("│")]
+    assert [row[:5] for row in rows] == [
+        ["round 1", "1.jsonl", "152", "1", "0"],
+        ["round 2", "2.jsonl", "152", "1", "51"],
+        ["round 3", "3.jsonl", "152", "1", "51"],
+        ["held out", "", "", "", ""],
+    ]
+    held_out, to_play = ([int(row[column]) for row in rows[:3]] for column in (5, 6))
+    assert (sum(held_out), sum(held_out) + sum(to_play)) == (int(rows[3][5]), 351)
+    assert [row[7:] for row in rows] == [
+        [str(to_play[0]), "13", "400"],
+        [str(to_play[1]), "13", "13"],
+        [str(to_play[2]), "13", "13"],
+        ["", "13", "13"],
+    ]
+    after = said[said.index("1.jsonl: 1 of") :].splitlines()
+    assert after[:3] == [f"{number}.jsonl: 1 of 152 rows are dropped (not JSON: 1 (line 151))." for number in (1, 2, 3)]
+    assert (after[3], len(after)) == ("The first 3 of round 1:", 7)
+    assert all('user: "' in line for line in after[4:])
+    assert {path.name for path in tmp_path.iterdir()} == {"1.jsonl", "2.jsonl", "3.jsonl", "run.toml"}
 
 
 def test_down_where_nothing_runs(sparring: Command) -> None:

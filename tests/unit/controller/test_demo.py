@@ -8,7 +8,7 @@ from reports import BASE, FIRST
 
 from sparring_controller.demo.play import DemoOptions, demo_config, prompts_file, write_prompts
 from sparring_controller.demo.report import DemoReport, DemoRun, Example, ExampleAnswer, example_of, markdown, write_report
-from sparring_controller.rounds.prompts import load_prompts
+from sparring_controller.rounds.prompts.run_prompts import read_prompts
 from sparring_shared.artifacts import write_records
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, PolicyRef, PreferenceMatrix, Prompt
@@ -42,10 +42,10 @@ def test_own_model_and_prompts_take_the_real_settings() -> None:
 def test_the_prompts_suffice_for_three_disjoint_rounds(tmp_path: Path) -> None:
     write_prompts(prompts_file(tmp_path))
     config = demo_config("sppo", options(tmp_path))
-    split = load_prompts(config.prompts)
+    found = read_prompts(config.prompts)
     assert config.prompts.per_round is not None
-    assert len(split.training) >= config.rounds * config.prompts.per_round
-    assert len(split.heldout) >= config.evaluation.prompts
+    assert len(found.training[0]) >= config.rounds * config.prompts.per_round
+    assert len(found.heldout) >= config.evaluation.prompts
 
 
 def test_the_example_is_the_prompt_with_the_most_different_answers(tmp_path: Path) -> None:
@@ -58,6 +58,8 @@ def test_the_example_is_the_prompt_with_the_most_different_answers(tmp_path: Pat
         CandidateSet,
         [
             CandidateSet(
+                prompt_token_ids=(1,),
+                prompt_text=None,
                 prompt=Prompt(prompt_id=name, messages=(Message(role="user", content=f"What is {name}?"),)),
                 candidates=tuple(Candidate(text=text, token_ids=(1,), logprob=-1, finish_reason="stop") for text in texts),
                 policy=policy,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparring_shared.errors import InvalidInput
+from sparring_shared.prompt_sources import PromptsConfig
 from sparring_shared.run_config import InpoConfig, read_run_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +35,9 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         ("[sampling]\nkk = 3\n", r"sampling\.kk: no such key"),
         ('[algorithm]\nname = "inpo"\neta = 0.1\ntau = 0.2\n', r"tau must lie between 0 and eta"),
         ('[algorithm]\nname = "ppo"\n', r"algorithm: .*'sppo', 'inpo'"),
+        ("[sampling]\ntemplate_arguments = {day = inf}\n", r"template_arguments\.day\."),
+        ("[sampling]\nreasoning_parser = 'r1'\n", r"reasoning_parser: Input should be 'think'"),
+        ("[sampling]\ndrop_unfinished = true\n[selection]\nname = 'all'\n", r"leave out sampling\.drop_unfinished"),
         ("[training]\nmax_length = 100\nmax_prompt_length = 100\n", r"max_prompt_length must be smaller than max_length"),
         ("[training]\ntrain_epochs = 2\nschedule_epochs = 1\n", r"schedule_epochs must be at least train_epochs"),
     ],
@@ -41,6 +45,45 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, more: str, sentence: str) -> None:
     with pytest.raises(InvalidInput, match=sentence):
         read_run_config(written(tmp_path, SMALLEST + more))
+
+
+BEFORE = 'name = "a"\n[policy]\nmodel = "m"\n[prompts]\n'
+THREE = 'rounds = [{source = "1.jsonl"}, {source = "2.jsonl"}, {source = "3.jsonl"}]\n'
+
+
+@pytest.mark.parametrize(
+    ("prompts", "sentence"),
+    [
+        ("per_round = 3\n", "prompts: give source, or rounds with one source for each round"),
+        ('rounds = [{source = "1.jsonl"}]\n', r"prompts\.rounds names 1 sources, but rounds is 3; give one for each round"),
+        (THREE + 'source = "p.jsonl"\n', "prompts: source stands beside rounds; give it in each of the rounds, or leave the"),
+        (THREE + 'column = "text"\n', "prompts: column stands beside rounds; "),
+        ("rounds = []\n", r"prompts\.rounds: .* at least 1 item"),
+        ('source = "p.jsonl"\nheldout = 0.1\nheldout_source = {source = "h"}\n', "heldout stands beside heldout_source; leave"),
+        (THREE.replace("{source", '{colour = "red", source', 1), r"prompts\.rounds\.0\.colour: no such key"),
+    ],
+)
+def test_prompts_that_contradict_themselves(tmp_path: Path, prompts: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        read_run_config(written(tmp_path, BEFORE + prompts))
+
+
+def test_prompts_of_each_round_and_what_is_held_out(tmp_path: Path) -> None:
+    more = 'heldout_source = {source = "org/set", split = "test", column = "question"}\n'
+    prompts = read_run_config(written(tmp_path, BEFORE + THREE + more)).prompts
+    assert [(named.name, named.source.source) for named in prompts.training_sources()] == [
+        ("round 1", "1.jsonl"),
+        ("round 2", "2.jsonl"),
+        ("round 3", "3.jsonl"),
+    ]
+    apart = prompts.evaluation_source()
+    assert apart is not None
+    assert (apart.source.split, apart.key("split")) == ("test", "prompts.heldout_source.split")
+    # What was written out as JSON with all its defaults is read again.
+    assert PromptsConfig.model_validate_json(prompts.model_dump_json()) == prompts
+    alone = read_run_config(written(tmp_path, SMALLEST)).prompts
+    assert (alone.heldout_share, alone.evaluation_source()) == (0.1, None)
+    assert [named.key("column") for named in alone.training_sources()] == ["prompts.column"]
 
 
 def test_a_missing_key_and_file_and_bad_toml(tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
-"""Version 0 of a run: the base model, found once when the run is made. Only this module talks to the Hugging Face hub."""
+"""Version 0 of a run: the base model, found once when the run is made."""
 
 import re
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
+from sparring_controller.rounds.hub import fetched
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.paths import within
@@ -36,9 +34,9 @@ def _folder(policy: PolicyConfig, roots: list[Path]) -> Path:
     if not _HUB_ID.fullmatch(policy.model):
         raise InvalidInput(f"policy.model: there is no folder {policy.model}; give a folder or a Hugging Face hub id.")
     try:
-        return Path(snapshot_download(policy.model, revision=policy.revision, allow_patterns=_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        return fetched(policy.model, "model", policy.revision, _FILES)
+    except InvalidInput as error:
         raise InvalidInput(
-            f"policy.model: {policy.model} is neither a folder here nor a model that could be had from the hub ({reason})."
+            f"policy.model: {policy.model} is neither a folder here nor a model that could be had from the hub "
+            f"({error.message})."
         ) from None

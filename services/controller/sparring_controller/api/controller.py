@@ -4,19 +4,20 @@ import logging
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from secrets import token_hex
 
 import tomli_w
 
 from sparring_controller.api.base_model import base_checkpoint
+from sparring_controller.api.lengths import check_lengths
 from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.doorbell import Doorbell
-from sparring_controller.rounds.draws import round_prompts
 from sparring_controller.rounds.progress import advance
-from sparring_controller.rounds.prompts import is_file_source, load_prompts
+from sparring_controller.rounds.prompts.pinned import pin_prompts
+from sparring_controller.rounds.prompts.rows import is_file_source
+from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prompts
 from sparring_controller.rounds.stages.train import job_id
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import replies, runs, stages
@@ -26,6 +27,7 @@ from sparring_controller.store.replies import Request
 from sparring_shared.artifacts import replacing
 from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringError
 from sparring_shared.paths import RunPaths, within
+from sparring_shared.prompt_sources import NamedSource
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RoundsAccepted, RoundStatus, RunList, RunStatus
 from sparring_shared.wire.trainer import CheckpointRef
@@ -45,19 +47,24 @@ class Controller:
     services: Services
 
     def create(self, request: Request, config: RunConfig) -> RunStatus:
-        """A new run, idle. Raises InvalidInput when its model or its prompts do not do."""
+        """A new run, idle. Raises InvalidInput when its model, its prompts or its lengths do not do."""
         with self.database.reading() as connection:
             known = replies.find(connection, request, RunStatus)
         if known is not None:
             return known
+        base, prompts = self._checked_base(config), self._checked_prompts(config)
+        check_lengths(config, base, prompts.training, self.services.generator)
+        run_id = f"{config.name}-{token_hex(3)}"
+        places = RunPaths(self.settings.runs_dir, run_id)
+        _write_config(places, config)
         row = RunRow(
-            run_id=f"{config.name}-{token_hex(3)}",
+            run_id=run_id,
             name=config.name,
             created_at=time.time(),
             config=config,
-            base=self._checked_base(config),
+            base=base,
+            prompts=pin_prompts(places, prompts),
         )
-        folder = _write_config(RunPaths(self.settings.runs_dir, row.run_id), config)
 
         def effect(connection: Connection) -> RunStatus:
             runs.add(connection, row)
@@ -66,17 +73,21 @@ class Controller:
         created = replies.once(self.database, request, RunStatus, effect)
         if created.run_id != row.run_id:
             # The same request was answered in the meantime.
-            shutil.rmtree(folder)
+            shutil.rmtree(places.root)
         return created
 
     def play(self, request: Request, run_id: str, count: int) -> RoundsAccepted:
-        """Have the next `count` rounds played; a run that had failed goes on where it stopped. Raises Conflict if cancelled."""
+        """Have the next `count` rounds played; a run that had failed goes on where it stopped.
+
+        Raises Conflict for a cancelled run, InvalidInput for a round that `prompts.rounds` has no prompts for.
+        """
 
         def effect(connection: Connection) -> RoundsAccepted:
             run = _revived(connection, run_id)
             completed = completed_rounds(runs.snapshot(connection, run_id))
             # The round that failed is the next one: it is played again, not one more.
             last = max(run.requested_rounds, completed + count) if run.control == "failed" else run.requested_rounds + count
+            _require_prompts(run.config, last)
             runs.change(connection, run_id, requested_rounds=last)
             first = min(run.requested_rounds + 1, last) if run.control != "failed" else completed + 1
             state = run_state(runs.snapshot(connection, run_id))
@@ -172,17 +183,29 @@ class Controller:
     def _checked_base(self, config: RunConfig) -> CheckpointRef:
         if config.evaluation.checker is not None:
             find_checker(config.evaluation.checker)
-        self._check_source(config.prompts.source)
-        round_prompts(load_prompts(config.prompts).training, config.seed, 1, config.prompts.per_round)
         return base_checkpoint(config.policy, self.settings.checkpoint_roots)
 
-    def _check_source(self, source: str) -> None:
+    def _checked_prompts(self, config: RunConfig) -> RunPrompts:
+        apart = config.prompts.evaluation_source()
+        for named in (*config.prompts.training_sources(), *([apart] if apart else [])):
+            self._check_source(named)
+        return read_prompts(config.prompts)
+
+    def _check_source(self, named: NamedSource) -> None:
         try:
-            if is_file_source(source):
-                within(source, self.settings.prompt_file_roots)
+            if is_file_source(named.source.source):
+                within(named.source.source, self.settings.prompt_file_roots)
         except InvalidInput as error:
-            message = f"prompts.source: {error.message} Set SPARRING_PROMPT_ROOTS to allow another folder."
+            message = f"{named.key('source')}: {error.message} Set SPARRING_PROMPT_ROOTS to allow another folder."
             raise InvalidInput(message) from None
+
+
+def _require_prompts(config: RunConfig, last_round: int) -> None:
+    if config.prompts.rounds is not None and last_round > len(config.prompts.rounds):
+        raise InvalidInput(
+            f"There are no prompts for round {last_round}: prompts.rounds names {len(config.prompts.rounds)} sources; make a "
+            "run with one for each round."
+        )
 
 
 def _revived(connection: Connection, run_id: str) -> RunRow:
@@ -196,7 +219,6 @@ def _revived(connection: Connection, run_id: str) -> RunRow:
     return run
 
 
-def _write_config(places: RunPaths, config: RunConfig) -> Path:
+def _write_config(places: RunPaths, config: RunConfig) -> None:
     with replacing(places.config) as temporary:
         temporary.write_text(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-    return places.root

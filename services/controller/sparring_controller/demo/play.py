@@ -14,7 +14,7 @@ from sparring_controller.demo import small_world
 from sparring_controller.demo.report import DemoReport, DemoRun, example_of, example_table, write_report
 from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, LocalServices
-from sparring_controller.rounds.prompts import require_prompt_file
+from sparring_controller.rounds.prompts.run_prompts import read_prompts
 from sparring_controller.terminal.round_tables import notes, rich_table, round_reports
 from sparring_controller.terminal.runs_client import RunsClient
 from sparring_controller.terminal.watching import watch
@@ -44,7 +44,7 @@ def play_demo(options: DemoOptions, console: Console) -> None:
     configs = {name: demo_config(name, options) for name in RUNS}
     if options.prompts is None:
         write_prompts(prompts_file(options.folder))
-    require_prompt_file(configs["sppo"].prompts)
+    read_prompts(configs["sppo"].prompts)
     judge = options.judge or DEMO_JUDGE
     local = LocalServices(options.folder)
     with foreground.services(local, console, configs["sppo"].policy.model, judge, free_ports=True) as endpoints:

@@ -2,7 +2,6 @@
 
 import hashlib
 
-from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Prompt
 
 
@@ -13,15 +12,8 @@ def seed_of(*parts: object) -> int:
 
 
 def round_prompts(training: list[Prompt], seed: int, round_number: int, per_round: int | None) -> list[Prompt]:
-    """The prompts of round t >= 1: the next `per_round` in the seed's order, beginning again once all have been played.
-
-    Raises InvalidInput when there are fewer prompts than one round wants.
-    """
+    """The prompts of round t >= 1: the next `per_round` in the seed's order, beginning again once all have been played."""
     count = len(training) if per_round is None else per_round
-    if count > len(training) or not training:
-        raise InvalidInput(
-            f"prompts.per_round is {count}, but the source has {len(training)} training prompts; lower it or add prompts."
-        )
     ordered = sorted(training, key=lambda prompt: hashlib.sha256(f"{seed}:{prompt.prompt_id}".encode()).digest())
     first = (round_number - 1) * count
     return [ordered[position % len(ordered)] for position in range(first, first + count)]

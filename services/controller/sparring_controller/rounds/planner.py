@@ -148,12 +148,13 @@ def dropped(snapshot: RunSnapshot, number: int) -> dict[str, int]:
 
 
 def _key(run: RunRow, number: int, stage: StageName, shard: int, inputs: list[StageRow]) -> str:
-    """sha256 of all that determines a stage: run, config, base, round, shard and the results it starts from."""
+    """sha256 of all that determines a stage: run, config, base, prompts, round, shard and the results it starts from."""
     determined_by = {
         "stage": stage,
         "run": run.run_id,
         "config": _digest(run.config.model_dump(mode="json")),
         "base": run.base.digest,
+        "prompts": run.prompts and run.prompts.model_dump(mode="json"),
         "round": number,
         "shard": shard,
         "inputs": [_digest(row.result) for row in inputs],

@@ -2,19 +2,12 @@
 
 from typing import Any
 
+from sparring_controller.store.records import FileRef
 from sparring_shared.records import Record
 from sparring_shared.wire.trainer import CheckpointRef
 
 Dropped = dict[str, int]
 """How many prompts were left out, by reason, e.g. `{"tied": 3, "same text": 1}`."""
-
-
-class FileRef(Record):
-    """A file that a stage wrote: its path within the run folder, its hash, and how many records it holds."""
-
-    path: str
-    sha256: str
-    rows: int
 
 
 class PromptsResult(Record):
@@ -23,11 +16,23 @@ class PromptsResult(Record):
     files: tuple[FileRef, ...]
 
 
+class AnswerLengths(Record):
+    """Sums over `answers` that were sampled: their tokens, their characters as they are judged, how many met `max_tokens`
+    (`at_limit`), and how many were left out as `unfinished`."""
+
+    answers: int = 0
+    tokens: int = 0
+    characters: int = 0
+    at_limit: int = 0
+    unfinished: int = 0
+
+
 class GenerateResult(Record):
-    """The candidates of one shard."""
+    """The candidates of one shard, and how long all its answers were."""
 
     file: FileRef
     dropped: Dropped
+    lengths: AnswerLengths = AnswerLengths()
 
 
 class JudgeResult(Record):

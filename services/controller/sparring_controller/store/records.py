@@ -14,8 +14,26 @@ from sparring_shared.wire.trainer import CheckpointRef
 Control = Literal["active", "paused", "failed", "cancelled"]
 
 
+class FileRef(Record):
+    """A file of a run: its path within the run folder, its hash, and how many records it holds."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+class PinnedPrompts(Record):
+    """The prompts of a run as they were when it was made: a file for each round, or one for all, and the held-out ones."""
+
+    training: tuple[FileRef, ...]
+    heldout: FileRef
+
+
 class RunRow(Record):
-    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed."""
+    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed.
+
+    `prompts` is None for a run of an older Sparring, which reads its sources anew each round.
+    """
 
     run_id: str
     name: str
@@ -25,6 +43,7 @@ class RunRow(Record):
     error: str | None = None
     config: RunConfig
     base: CheckpointRef
+    prompts: PinnedPrompts | None = None
 
 
 class StageRow(Record):

@@ -11,11 +11,14 @@ from sparring_controller.store.records import RunRow, RunSnapshot
 from sparring_controller.store.tables import runs
 from sparring_shared.errors import NotFound
 
+_JSON = ("config", "base", "prompts")
+
 
 def add(connection: Connection, row: RunRow) -> None:
     """Insert a new run."""
-    values = row.model_dump() | {"config": row.config.model_dump_json(), "base": row.base.model_dump_json()}
-    connection.execute(insert(runs).values(**values))
+    values = row.model_dump(mode="json")
+    parts = {name: None if values[name] is None else json.dumps(values[name]) for name in _JSON}
+    connection.execute(insert(runs).values(**values | parts))
 
 
 def change(connection: Connection, run_id: str, **values: Any) -> None:
@@ -49,4 +52,4 @@ def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunS
 
 
 def _row(found: Mapping[Any, Any]) -> RunRow:
-    return RunRow.model_validate({**found, "config": json.loads(found["config"]), "base": json.loads(found["base"])})
+    return RunRow.model_validate({**found, **{name: found[name] and json.loads(found[name]) for name in _JSON}})

@@ -15,6 +15,7 @@ runs = Table(
     Column("error", Text),
     Column("config", Text, nullable=False),
     Column("base", Text, nullable=False),
+    Column("prompts", Text),
 )
 
 stages = Table(

@@ -65,7 +65,7 @@ def report_on(game: Game, seed: int) -> GameReport:
 
 
 def long_run(game: Game, rounds: int) -> Played:
-    """SPPO's exact update with eta = sqrt(8 D / T), D = max log 1 / pi_1, for which sqrt(T) gap <= sqrt(2 D) (theorem 4.1)."""
+    """SPPO's exact update with eta = sqrt(8 D / T), D = max log 1 / pi_1, for which sqrt(T) gap <= `rate_bound`."""
     eta = np.sqrt(8 * np.log(1 / game.start.min()) / rounds)
     return play.measured(game, many_rounds(game.probs, game.start, eta, rounds))
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from sparring_controller.rounds.checkers import RIGHT, find_checker
 from sparring_controller.rounds.estimates import Estimate, estimate, win
 from sparring_controller.rounds.planner import dropped as dropped_in_round
-from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult
+from sparring_controller.rounds.stage_results import GenerateResult, JudgeResult, SelectResult, TrainResult
 from sparring_controller.rounds.stages.work import Work
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import against
@@ -27,6 +27,17 @@ class CheckerReport(Record):
     verdicts: dict[str, int]
 
 
+class CandidateReport(Record):
+    """How long all answers were that the round sampled: mean tokens, thinking and end of turn included, and mean characters
+    as they are judged. `at_limit_share` met `max_tokens`, `unfinished` were left out (`sampling.drop_unfinished`)."""
+
+    answers: int
+    mean_tokens: float
+    mean_characters: float
+    at_limit_share: float
+    unfinished: int
+
+
 class RoundReport(Record):
     """`rounds/<t>/evaluation/report.json`, and `report` of `GET /v1/runs/{id}/rounds/{t}`.
 
@@ -34,8 +45,9 @@ class RoundReport(Record):
     judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job (in it
     `chosen_tokens` and `rejected_tokens` are of whole answers, `cut_*` and `lost_tokens` what training cut).
     `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
-    only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
-    against. What training tells is None, or empty, for round 0.
+    only in part. `pairs` are one a prompt, but with selection `all` K / 2 for an even K, and K for an odd one, where every
+    answer stands in two. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss
+    is against. What training tells is None, or empty, for round 0.
     """
 
     round: int
@@ -55,6 +67,7 @@ class RoundReport(Record):
     judge_truncated_share: float | None
     seconds: dict[str, float]
     against: dict[str, str] = Field(default_factory=dict)
+    candidates: CandidateReport | None = None
 
 
 def round_report(
@@ -88,6 +101,7 @@ def round_report(
         judge_truncated_share=_judge_truncated(work),
         seconds=_seconds(work),
         against=against(work.config.algorithm, number) if number else {},
+        candidates=_candidates(work),
     )
 
 
@@ -105,6 +119,20 @@ def checked(name: str, answers: list[Answer]) -> CheckerReport:
 
 def _done(work: Work, stage: StageName) -> list[StageRow]:
     return [row for row in work.snapshot.of_round(work.row.round) if row.stage == stage and row.state == "done"]
+
+
+def _candidates(work: Work) -> CandidateReport | None:
+    shards = [GenerateResult.model_validate(row.result).lengths for row in _done(work, "generate")]
+    answers = sum(shard.answers for shard in shards)
+    if not answers:
+        return None
+    return CandidateReport(
+        answers=answers,
+        mean_tokens=sum(shard.tokens for shard in shards) / answers,
+        mean_characters=sum(shard.characters for shard in shards) / answers,
+        at_limit_share=sum(shard.at_limit for shard in shards) / answers,
+        unfinished=sum(shard.unfinished for shard in shards),
+    )
 
 
 def _judge_truncated(work: Work) -> float | None:
