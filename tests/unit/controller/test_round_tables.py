@@ -5,7 +5,8 @@ import io
 from reports import BASE, FIRST, SECOND, report
 from rich.console import Console
 
-from sparring_controller.terminal.round_tables import markdown_table, over_optimisation, rich_table
+from sparring_controller.rounds.stages.round_report import JudgesReport
+from sparring_controller.terminal.round_tables import markdown_table, not_pinned, notes, over_optimisation, rich_table
 
 TABLE = (
     "| round | win rate vs base | vs previous | right | tokens | log-ratio chosen | rejected | generate s | judge s | train s "
@@ -36,6 +37,28 @@ def test_a_win_with_fewer_right_answers_is_told() -> None:
     ]
 
 
+def test_what_training_cut_is_told() -> None:
+    cut = {"cut_answers": 0.125, "cut_prompts": 0.0, "lost_tokens": 12345.0}
+    whole = {"cut_answers": 0.0, "cut_prompts": 0.0, "lost_tokens": 0.0}
+    told = [BASE, FIRST.model_copy(update={"training": cut}), SECOND.model_copy(update={"training": whole})]
+    assert notes(told) == [
+        *over_optimisation(told),
+        "Round 1: training.max_length cut 12.5% of the answers (12,345 tokens lost) and 0.0% of the prompts.",
+    ]
+
+
 def test_nothing_is_told_without_a_win_or_a_checker() -> None:
     assert over_optimisation([FIRST, report(2, 0.6, 0.5, 0.40)]) == []
     assert over_optimisation([FIRST, report(2, 0.6, 0.6, None)]) == []
+
+
+def test_a_judge_that_is_not_pinned_is_told_with_its_drift() -> None:
+    told = JudgesReport(training=(), evaluation=None, estimator="pairwise", pinned=False, drift=None, accepted=())
+    rounds = [BASE.model_copy(update={"judges": told}), FIRST.model_copy(update={"judges": told})]
+    assert not_pinned(rounds) == ["The judge is not pinned: nobody can say which weights answered."]
+    drifted = SECOND.model_copy(update={"judges": told.model_copy(update={"drift": 0.0125})})
+    assert not_pinned([*rounds, drifted]) == [
+        "The judge is not pinned: nobody can say which weights answered; on fixed pairs its probabilities drifted by up to "
+        "0.013 in the mean."
+    ]
+    assert not_pinned([BASE, FIRST.model_copy(update={"judges": told.model_copy(update={"pinned": True})})]) == []
