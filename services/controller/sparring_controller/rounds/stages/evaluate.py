@@ -29,12 +29,14 @@ def evaluate(work: Work) -> Done | Later:
     judgements = Judgements(work, work.services.judge)
     try:
         against_base = compare(work, judgements, answers, answers if number == 0 else _answers_of(work, 0), 0)
-        dropped.update({f"evaluation, {reason}": count for reason, count in judgements.dropped.items()})
+        beside_base = Counter(judgements.dropped)
         against_previous = against_base if number == 1 else None
         if number > 1:
             against_previous = compare(work, judgements, answers, _answers_of(work, number - 1), number - 1)
     except SparringError as error:
         return judgements.interrupted(error)
+    beside_previous = judgements.dropped - beside_base
+    dropped |= _reasons("evaluation", beside_base) | _reasons("evaluation against the previous policy", beside_previous)
     report = round_report(work, answers, against_base, against_previous, dropped)
     work.write_json(folder / "report.json", report.model_dump(mode="json"))
     return Done(EvaluateResult(answers=file, report=report.model_dump(mode="json")))
@@ -43,14 +45,12 @@ def evaluate(work: Work) -> Done | Later:
 def compare(work: Work, judgements: Judgements, ours: list[Answer], theirs: list[Answer], version: int) -> list[float]:
     """P(ours beats that of the other version) for each prompt; the same text is a draw without asking the judge."""
     other = {answer.prompt.prompt_id: answer.candidate.text for answer in theirs}
-    games = {
-        f"{answer.prompt.prompt_id} against version {version}": RankItem(
-            prompt=shown(answer, templated=work.config.judge.templated),
-            candidates=(answer.candidate.text, other[answer.prompt.prompt_id]),
-        )
-        for answer in ours
-        if answer.prompt.prompt_id in other
-    }
+    games: dict[str, RankItem] = {}
+    for answer in (each for each in ours if each.prompt.prompt_id in other):
+        texts = (answer.candidate.text, other[answer.prompt.prompt_id])
+        # A worker that lost its claim may have kept other answers since: a judgement counts for these texts alone.
+        name = f"{answer.prompt.prompt_id} against version {version}, texts {seed_of(*texts)}"
+        games[name] = RankItem(prompt=shown(answer, templated=work.config.judge.templated), candidates=texts)
     draws = {name for name, game in games.items() if len(set(game.candidates)) == 1}
     judgements.ask({name: game for name, game in games.items() if name not in draws | judgements.matrices.keys()}, "pairwise")
     played = [name for name in games if name not in judgements.refused]
@@ -83,7 +83,11 @@ def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[s
             )
     answers = [kept[prompt.prompt_id] for prompt in prompts if prompt.prompt_id in kept]
     work.keep(Answer, answers)
-    return answers, Counter({f"evaluation, {reason}": count for reason, count in dropped.items()})
+    return answers, _reasons("evaluation", dropped)
+
+
+def _reasons(where: str, dropped: Counter[str]) -> Counter[str]:
+    return Counter({f"{where}, {reason}": count for reason, count in dropped.items()})
 
 
 def _answers_of(work: Work, version: int) -> list[Answer]:
