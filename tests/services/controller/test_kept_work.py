@@ -17,7 +17,6 @@ from sparring_shared.paths import RunPaths
 from sparring_shared.records import Answer, Prompt
 from sparring_shared.wire.judge import RankItem, RankRequest
 
-
 OTHER = "An answer that is much longer than all others."
 
 
