@@ -13,6 +13,7 @@ from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import stages
 from sparring_controller.store.records import StageRow
 from sparring_shared.artifacts import read_records, write_records
+from sparring_shared.errors import Unavailable
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Answer, Prompt
 from sparring_shared.wire.judge import RankItem, RankRequest
@@ -112,6 +113,24 @@ def test_what_cannot_be_judged_beside_the_previous_policy_is_counted_too(
     report = play(worker, controller, run_id).rounds[2].report or {}
     dropped = {reason: count for reason, count in report["dropped"].items() if reason.startswith("evaluation")}
     assert dropped == {"evaluation against the previous policy, judge: invalid_input": 2}
+
+
+def test_a_judge_that_is_down_keeps_no_evaluation_asking_the_generator(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    run_id = start(controller, config, 2)
+    _play_until_evaluation(worker, controller, run_id, 1)
+    heldout = read_records(RunPaths(controller.settings.runs_dir, run_id).evaluation(0) / "answers.parquet", Answer)
+    below.too_long = {heldout[0].prompt.messages[-1].content}
+    below.judge_refuses = lambda _: Unavailable("It loads.")
+    assert attempt(worker, controller, run_id, "evaluate").state == "waiting"
+    below.calls.clear()
+    assert attempt(worker, controller, run_id, "evaluate").state == "waiting"
+    assert set(below.calls) <= {"GET /v1/jobs", "POST /v1/rank"}
+    below.judge_refuses = lambda _: None
+    assert attempt(worker, controller, run_id, "evaluate").state == "done"
+    report = controller.round(run_id, 1).report or {}
+    assert (report["prompts"], report["dropped"]["evaluation, prompt too long"]) == (5, 1)
 
 
 def _play_until_evaluation(worker: Worker, controller: Controller, run_id: str, number: int) -> None:

@@ -3,18 +3,18 @@
 from collections import Counter
 
 from sparring_controller.rounds.asking import evaluation_sampling, shown, with_system
-from sparring_controller.rounds.clients.generator import Sampling
+from sparring_controller.rounds.clients.generator import Sampled, Sampling
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.prompts.pinned import heldout_prompts
 from sparring_controller.rounds.stage_results import EvaluateResult
-from sparring_controller.rounds.stages.answers import sample_all
+from sparring_controller.rounds.stages.answers import TOO_LONG, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.round_report import round_report
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
 from sparring_shared.errors import SparringError
-from sparring_shared.records import Answer, Prompt
+from sparring_shared.records import Answer, PolicyRef, Prompt
 from sparring_shared.wire.judge import RankItem
 
 
@@ -72,18 +72,18 @@ def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[s
     def sampling(prompt: Prompt) -> Sampling:
         return evaluation_sampling(config, seed_of(config.seed, "evaluation", prompt.prompt_id))
 
-    policy = work.policy(work.row.round)
-    kept = {answer.prompt.prompt_id: answer for answer in work.kept(Answer)}
-    missing = [prompt for prompt in prompts if prompt.prompt_id not in kept]
-    found, dropped = sample_all(work, policy, missing, sampling) if missing else ({}, Counter[str]())
-    for prompt in missing:
-        if (sampled := found.get(prompt.prompt_id)) is not None:
-            kept[prompt.prompt_id] = Answer(
-                prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy.policy
-            )
-    answers = [kept[prompt.prompt_id] for prompt in prompts if prompt.prompt_id in kept]
-    work.keep(Answer, answers)
-    return answers, _reasons("evaluation", dropped)
+    answers = work.kept(Answer)
+    if not answers:
+        policy = work.policy(work.row.round)
+        found, _ = sample_all(work, policy, prompts, sampling)
+        answers = [_answer(prompt, found[prompt.prompt_id], policy.policy) for prompt in prompts if prompt.prompt_id in found]
+        work.keep(Answer, answers)
+    # What another attempt did not keep did not fit; the generator, which may serve another run by now, is left alone.
+    return answers, _reasons("evaluation", +Counter({TOO_LONG: len(prompts) - len(answers)}))
+
+
+def _answer(prompt: Prompt, sampled: Sampled, policy: PolicyRef) -> Answer:
+    return Answer(prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy)
 
 
 def _reasons(where: str, dropped: Counter[str]) -> Counter[str]:
