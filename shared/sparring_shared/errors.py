@@ -39,8 +39,8 @@ class SparringError(Exception):
 
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
-        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry.
-        self.message = message.encode("utf-8", "backslashreplace").decode()
+        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry, or a NUL, which no Postgres can.
+        self.message = message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
         self.detail = detail
 
     def body(self) -> dict[str, Any]:
