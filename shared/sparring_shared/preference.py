@@ -66,8 +66,8 @@ def scores(logits: ArrayLike, *, partly: bool = False) -> Floats:
 def official_probs(logits: ArrayLike) -> Floats:
     """P(i beats j) = sigmoid(s_i - s_j) with llm-blender's scores s [K, K].
 
-    Estimator `official`: what the published SPPO scripts compute. It is a Bradley-Terry model of the scores: cycles are
-    lost and probabilities are about twice as sharp as `pairwise`.
+    Estimator `official`: what the published SPPO scripts compute. It is a Bradley-Terry model of the scores: among the K it
+    knows no cycle, and where logits are differences of rewards its own are twice those of `pairwise`.
     """
     s = scores(logits)
     return sigmoid(s[:, None] - s[None, :])
