@@ -130,7 +130,7 @@ def test_a_judge_that_is_down_keeps_no_evaluation_asking_the_generator(
     below.judge_refuses = lambda _: None
     assert attempt(worker, controller, run_id, "evaluate").state == "done"
     report = controller.round(run_id, 1).report or {}
-    assert (report["prompts"], report["dropped"]["evaluation, prompt too long"]) == (5, 1)
+    assert (report["prompts"], report["dropped"]["evaluation, prompt too long or refused"]) == (5, 1)
 
 
 def _play_until_evaluation(worker: Worker, controller: Controller, run_id: str, number: int) -> None:

@@ -78,8 +78,8 @@ def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[s
         found, _ = sample_all(work, policy, prompts, sampling)
         answers = [_answer(prompt, found[prompt.prompt_id], policy.policy) for prompt in prompts if prompt.prompt_id in found]
         work.keep(Answer, answers)
-    # What another attempt did not keep did not fit; the generator, which may serve another run by now, is left alone.
-    return answers, _reasons("evaluation", +Counter({TOO_LONG: len(prompts) - len(answers)}))
+    # What another attempt did not keep was not taken; the generator, which may serve another run by now, is left alone.
+    return answers, _reasons("evaluation", +Counter({f"{TOO_LONG} or refused": len(prompts) - len(answers)}))
 
 
 def _answer(prompt: Prompt, sampled: Sampled, policy: PolicyRef) -> Answer:
