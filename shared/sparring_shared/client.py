@@ -5,11 +5,22 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from sparring_shared.errors import Broken, Busy, DeadlinePassed, ErrorBody, SparringError, TooLarge, Unavailable, error_of
+from sparring_shared.errors import (
+    Broken,
+    Busy,
+    DeadlinePassed,
+    ErrorBody,
+    InvalidInput,
+    SparringError,
+    TooLarge,
+    Unavailable,
+    error_of,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
-_OF_A_PROXY: dict[int, type[SparringError]] = {
+_BY_STATUS: dict[int, type[SparringError]] = {
+    400: InvalidInput,
     408: DeadlinePassed,
     413: TooLarge,
     429: Busy,
@@ -17,7 +28,7 @@ _OF_A_PROXY: dict[int, type[SparringError]] = {
     503: Unavailable,
     504: Unavailable,
 }
-"""What a status means that does not come with our body, as from whatever stands before a service."""
+"""What a status means that does not come with our body, as from vLLM or from whatever stands before a service."""
 
 
 def raise_for_error(response: httpx.Response) -> None:
@@ -27,9 +38,10 @@ def raise_for_error(response: httpx.Response) -> None:
     try:
         described = ErrorBody.model_validate_json(response.content).error
     except ValidationError:
-        kind = _OF_A_PROXY.get(response.status_code, Broken)
+        kind = _BY_STATUS.get(response.status_code, Broken)
         raise kind(f"{response.request.url} answered {response.status_code}: {response.text[:500]}") from None
-    raise error_of(described.type, described.message, described.detail)
+    unknown = _BY_STATUS.get(response.status_code, SparringError)
+    raise error_of(described.type, described.message, described.detail, unknown)
 
 
 class ServiceClient:

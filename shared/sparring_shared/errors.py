@@ -39,8 +39,8 @@ class SparringError(Exception):
 
     def __init__(self, message: str, detail: Any = None) -> None:
         super().__init__(message)
-        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry.
-        self.message = message.encode("utf-8", "backslashreplace").decode()
+        # A text that is quoted may hold half a surrogate pair, which no JSON answer can carry, or a NUL, which no Postgres can.
+        self.message = message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
         self.detail = detail
 
     def body(self) -> dict[str, Any]:
@@ -99,9 +99,9 @@ class Broken(SparringError, type="broken"):
     """The engine behind the service failed."""
 
 
-def error_of(error_type: str, message: str, detail: Any = None) -> SparringError:
-    """The error that `body()` of another service described."""
-    return _BY_TYPE.get(error_type, SparringError)(message, detail)
+def error_of(error_type: str, message: str, detail: Any = None, unknown: type[SparringError] = SparringError) -> SparringError:
+    """The error that `body()` of another service described; `unknown` for a type that is none of ours."""
+    return _BY_TYPE.get(error_type, unknown)(message, detail)
 
 
 def fail(message: str, exit_code: int = 2) -> int:

@@ -60,6 +60,7 @@ class Below:
         self.steal_policy = 0
         self.claims_to_be: str | None = None
         self.too_long: set[str] = set()
+        self.not_taken: set[str] = set()
         self.unjudgeable: set[str] = set()
         self.judge = JUDGE
         self.judge_fails: list[SparringError] = []
@@ -132,6 +133,9 @@ def create_below(below: Below) -> FastAPI:
         if request.headers[POLICY_HEADER] != below.policy.digest:
             raise PolicyMismatch("Another policy is loaded.")
         prompt = body["messages"][-1]["content"]
+        if prompt in below.not_taken:
+            text = "Conversation roles must alternate user/assistant/user/assistant/..."
+            return JSONResponse({"error": {"message": text, "type": "BadRequestError", "param": None}}, 400)
         if prompt in below.too_long:
             text = "This model's maximum context length is 8 tokens. However, your prompt contains 9 input tokens."
             return JSONResponse({"error": {"message": text, "type": "BadRequestError", "param": "input_tokens"}}, 400)

@@ -112,9 +112,10 @@ def test_prompts_that_cannot_be_used_are_counted_by_reason(
     play(worker, controller, run_id, until="generate")
     places = RunPaths(controller.settings.runs_dir, run_id)
     first = [prompt.messages[0].content for prompt in read_records(places.shard(1, "prompts", 0), Prompt)]
-    below.too_long, below.unjudgeable = {first[0]}, set(first[1:3])
+    below.too_long, below.unjudgeable, below.not_taken = {first[0]}, set(first[1:3]), {first[3]}
     report = play(worker, controller, run_id).rounds[1].report or {}
     assert report["dropped"]["prompt too long"] == 1
+    assert report["dropped"]["prompt refused"] == 1
     assert report["dropped"]["judge: invalid_input"] == 2
     assert report["pairs"] + sum(report["dropped"].values()) == 10
 

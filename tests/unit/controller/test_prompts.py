@@ -102,6 +102,7 @@ BAD = [
     (b'{"prompt": "\xff"}', "not JSON", "correct or remove them"),
     (b'"text"', "not a JSON object", 'write one object a line, like {"prompt": "What is zinc?"}'),
     (b'{"text": "a", "id": 1}', "no column prompt", "set prompts.column to one of text, id"),
+    (b'{"prompt": "a", "id": ' + b"1" * 5000 + b"}", "not JSON", "correct or remove them"),
     (b'{"prompt": " "}', "empty", "remove them"),
     (b'{"prompt": "\\ud800"}', "half a Unicode character", "correct them"),
     (b'{"prompt": 7}', "neither a text nor a list of messages", "choose another prompts.column"),
@@ -130,6 +131,12 @@ def test_too_many_bad_rows_are_refused_by_reason(tmp_path: Path, line: bytes, re
     )
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes("".join(f"{each}\n" for each in many(40)).encode("utf-8-sig"))
+    assert len(both(read_prompts(PromptsConfig(source=str(path), heldout=0.5)))) == 40
+
+
 def test_few_bad_rows_are_dropped_and_the_first_are_named(tmp_path: Path) -> None:
     lines = ['{"prompt": ""}', *many(30), '{"text": 1}', '{"prompt": ""}', '{"id": 1}', '{"prompt": ""}', '{"prompt": ""}']
     found = read_prompts(written(tmp_path / "a.jsonl", *lines, max_bad=0.2))
@@ -155,10 +162,13 @@ def test_files_that_cannot_be_prompts(tmp_path: Path) -> None:
     whole = (tmp_path / "torn.parquet").read_bytes()
     (tmp_path / "torn.parquet").write_bytes(b"PAR1" + bytes(2000) + whole[2004:])
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
+    no_utf8 = pa.StringArray.from_buffers(1, pa.array([0, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
+    pq.write_table(pa.table({"prompt": no_utf8}), tmp_path / "latin.parquet")
     said = {
         "none.jsonl": "There is no prompt file at",
         "bad.parquet": "is not a whole Parquet file",
         "torn.parquet": "is not a whole Parquet file",
+        "latin.parquet": "is not a whole Parquet file",
         "bad.jsonl.gz": "cannot be read as JSON lines",
         "torn.jsonl.gz": "cannot be read as JSON lines",
         "other.parquet": "has no column prompt; set prompts.column to one of text.",

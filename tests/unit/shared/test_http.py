@@ -103,3 +103,7 @@ def test_a_silent_service_is_named() -> None:
         assert not port_is_free("127.0.0.1", port)
     with pytest.raises(Unavailable, match=f"The judge at http://127.0.0.1:{port} does not answer"):
         ServiceClient("judge", f"http://127.0.0.1:{port}").call("GET", "/v1/judge", PolicyRef)
+
+
+def test_an_error_that_quotes_what_no_answer_or_database_can_hold_writes_it_out() -> None:
+    assert SparringError("It says a\0b\ud800.").message == "It says a\\x00b\\ud800."

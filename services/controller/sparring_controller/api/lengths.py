@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparring_controller.rounds.asking import with_system
 from sparring_controller.rounds.clients import GeneratorClient
-from sparring_shared.errors import InvalidInput, SparringError, Unavailable
+from sparring_shared.errors import InvalidInput, SparringError
 from sparring_shared.records import Prompt
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.trainer import CheckpointRef
@@ -23,7 +23,7 @@ def check_lengths(config: RunConfig, base: CheckpointRef, training: Sequence[lis
     """Raises InvalidInput where no answer fits the context of the base model, or all prompts of a round may be cut.
 
     `training` has a list for each round, or the one that all rounds share, as in `RunPrompts`.
-    A generator that serves another model, or does not answer, is not asked: config.json alone then tells the context.
+    A generator that serves another model, or cannot answer, is not asked: config.json alone then tells the context.
     """
     context = model_context(Path(base.path))
     if context is not None:
@@ -36,7 +36,9 @@ def check_lengths(config: RunConfig, base: CheckpointRef, training: Sequence[lis
             shortest = _shortest(config, prompts, generator)
             _check_context(config, served, "what the generator reads of it", prompt=shortest)
             _check_prompts(config, shortest)
-    except Unavailable as error:
+    except InvalidInput:
+        raise
+    except SparringError as error:
         log.warning("the lengths of %s are not checked against the generator: %s", config.name, error.message)
 
 
@@ -62,9 +64,7 @@ def _shortest(config: RunConfig, prompts: list[Prompt], generator: GeneratorClie
     fewest = sorted(asked, key=lambda prompt: sum(len(message.content) for message in prompt.messages))[:_SHORTEST]
     try:
         return min(generator.prompt_tokens(prompt, config.sampling.template_arguments) for prompt in fewest)
-    except Unavailable:
-        raise
-    except SparringError as error:
+    except InvalidInput as error:
         raise InvalidInput(
             f"The policy's chat template does not take the prompts ({error.message}); correct sampling.system, "
             "sampling.template_arguments, the prompts or the template."

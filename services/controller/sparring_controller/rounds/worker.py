@@ -76,13 +76,13 @@ class Worker:
     def _commit(self, work: Work, done: Done) -> None:
         row = work.row
         with self.database.writing() as connection:
-            if stages.held(connection, row.key, row.token):
-                # Under the lock: files appear only for the claim that commits them.
-                work.publish()
-                stages.commit(connection, row.key, row.token, time.time(), done.result.model_dump(mode="json"))
-                log.info("%s of run %s, round %d, shard %d is done (token %d)", *_names(row), row.token)
-                return
-        raise Fenced(f"{row.stage} of run {row.run_id}, round {row.round}, token {row.token}")
+            if not stages.held(connection, row.key, row.token):
+                raise Fenced(f"{row.stage} of run {row.run_id}, round {row.round}, token {row.token}")
+            # Under the lock: files appear only for the claim that commits them.
+            work.publish()
+            stages.commit(connection, row.key, row.token, time.time(), done.result.model_dump(mode="json"))
+        log.info("%s of run %s, round %d, shard %d is done (token %d)", *_names(row), row.token)
+        work.forget()
 
     def _look_again(self, row: StageRow, later: Later) -> None:
         due = time.time() + later.seconds

@@ -22,6 +22,8 @@ AlreadyThere = IntegrityError
 
 _BUSY_SECONDS = 30
 _WRITES = "sparring_writes"
+_TABLES_LOCK = 70_777_261_470
+"""Any number that nobody else locks in this database."""
 
 
 class Database:
@@ -46,6 +48,10 @@ class Database:
     def create_tables(self) -> None:
         """Make the tables that are not there yet, and the columns that those of an older Sparring lack: they are null there."""
         with self.writing() as connection:
+            if (
+                connection.dialect.name == "postgresql"
+            ):  # several controllers may begin at once; SQLite's are held off by its lock
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TABLES_LOCK})
             metadata.create_all(connection)
             for table in metadata.sorted_tables:
                 there = {column["name"] for column in inspect(connection).get_columns(table.name)}

@@ -6,14 +6,18 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sparring_controller.rounds.thinking import final_answer
 from sparring_shared.client import ServiceClient
-from sparring_shared.errors import Broken, InvalidInput, PolicyMismatch, SparringError, Unavailable
+from sparring_shared.errors import Broken, InvalidInput, PolicyMismatch, Unavailable
 from sparring_shared.records import Candidate, Prompt, Record
 from sparring_shared.run_config import TemplateArgument
 from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
 from sparring_shared.wire.trainer import CheckpointRef
 
 
-class PromptTooLong(InvalidInput):
+class PromptRefused(InvalidInput):
+    """The chat template does not take the prompt, or vLLM the request."""
+
+
+class PromptTooLong(PromptRefused):
     """Prompt and answer do not fit the model's context."""
 
 
@@ -122,16 +126,15 @@ class GeneratorClient:
     def sample(self, prompt: Prompt, sampling: Sampling, digest: str) -> Sampled:
         """The answers of the policy with this digest.
 
-        Raises PolicyMismatch when another policy is loaded, PromptTooLong, Unavailable for an answer that was broken off, or
+        Raises PolicyMismatch when another policy is loaded, PromptRefused, Unavailable for an answer that was broken off, or
         Broken for one that cannot be used.
         """
         request = _Request(messages=prompt.messages, **sampling.model_dump())
         try:
             response = self._service.raw("POST", "/v1/chat/completions", request, {POLICY_HEADER: digest})
-        except SparringError as error:
-            if "maximum context length" in error.message:
-                raise PromptTooLong(error.message) from None
-            raise
+        except InvalidInput as error:
+            too_long = "maximum context length" in error.message
+            raise (PromptTooLong if too_long else PromptRefused)(error.message) from None
         made_by = response.headers.get(POLICY_HEADER)
         if made_by != digest:
             raise PolicyMismatch(f"The generator answered with policy {made_by} where {digest} was asked for.")

@@ -76,8 +76,8 @@ def _json_rows(path: Path, named: NamedSource) -> Iterator[Row]:
 def _json_value(line: bytes, named: NamedSource) -> Any:
     column = named.source.column
     try:
-        value = json.loads(line.decode())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        value = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, or a number of thousands of digits
         return Bad("not JSON", "correct or remove them")
     if not isinstance(value, dict):
         return Bad("not a JSON object", f'write one object a line, like {{"{column}": "What is zinc?"}}')
@@ -99,5 +99,5 @@ def _parquet_rows(path: Path, named: NamedSource) -> Iterator[Row]:
                 for value in batch.column(0).to_pylist():
                     number += 1
                     yield f"row {number}", value
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
         raise InvalidInput(f"{path} is not a whole Parquet file; write it anew or correct {named.key('source')}.") from None

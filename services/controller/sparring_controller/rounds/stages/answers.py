@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from sparring_controller.rounds.clients.generator import PromptTooLong, Sampled, Sampling
+from sparring_controller.rounds.clients.generator import PromptRefused, PromptTooLong, Sampled, Sampling
 from sparring_controller.rounds.stage_results import AnswerLengths
 from sparring_controller.rounds.stages.work import Work
 from sparring_shared.errors import PolicyMismatch
@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _MAX_LOADS = 5
 TOO_LONG = "prompt too long"
+REFUSED = "prompt refused"
 
 Answers = dict[str, Sampled]
 """What was sampled, by prompt id."""
@@ -24,7 +25,8 @@ Answers = dict[str, Sampled]
 def sample_all(
     work: Work, policy: CheckpointRef, prompts: list[Prompt], sampling: Callable[[Prompt], Sampling]
 ) -> tuple[Answers, Counter[str]]:
-    """The answers of this policy, and of no other, to all prompts; prompts that do not fit its context are counted.
+    """The answers of this policy, and of no other, to all prompts; prompts that do not fit its context, or that its
+    chat template does not take, are counted.
 
     When another run has the policy changed in between, it is loaded again and the answers still missing are asked for
     again; after five times PolicyMismatch is raised.
@@ -73,9 +75,9 @@ def _sample(
                 answers[asked[future].prompt_id] = future.result()
             except PolicyMismatch:
                 again.append(asked[future])
-            except PromptTooLong as error:
+            except PromptRefused as error:
                 log.warning("prompt %s is dropped: %s", asked[future].prompt_id, error.message)
-                dropped[TOO_LONG] += 1
+                dropped[TOO_LONG if isinstance(error, PromptTooLong) else REFUSED] += 1
     finally:
         pool.shutdown(cancel_futures=True)
     return again

@@ -3,18 +3,18 @@
 from collections import Counter
 
 from sparring_controller.rounds.asking import evaluation_sampling, shown, with_system
-from sparring_controller.rounds.clients.generator import Sampling
+from sparring_controller.rounds.clients.generator import Sampled, Sampling
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.prompts.pinned import heldout_prompts
 from sparring_controller.rounds.stage_results import EvaluateResult
-from sparring_controller.rounds.stages.answers import sample_all
+from sparring_controller.rounds.stages.answers import TOO_LONG, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.round_report import round_report
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
 from sparring_shared.errors import SparringError
-from sparring_shared.records import Answer, Prompt
+from sparring_shared.records import Answer, PolicyRef, Prompt
 from sparring_shared.wire.judge import RankItem
 
 
@@ -29,12 +29,14 @@ def evaluate(work: Work) -> Done | Later:
     judgements = Judgements(work, work.evaluation_judge)
     try:
         against_base = compare(work, judgements, answers, answers if number == 0 else _answers_of(work, 0), 0)
-        dropped.update({f"evaluation, {reason}": count for reason, count in judgements.dropped.items()})
+        beside_base = Counter(judgements.dropped)
         against_previous = against_base if number == 1 else None
         if number > 1:
             against_previous = compare(work, judgements, answers, _answers_of(work, number - 1), number - 1)
     except SparringError as error:
         return judgements.interrupted(error)
+    beside_previous = judgements.dropped - beside_base
+    dropped |= _reasons("evaluation", beside_base) | _reasons("evaluation against the previous policy", beside_previous)
     report = round_report(work, answers, against_base, against_previous, dropped)
     work.write_json(folder / "report.json", report.model_dump(mode="json"))
     return Done(EvaluateResult(answers=file, report=report.model_dump(mode="json"), spent=work.spent))
@@ -43,14 +45,12 @@ def evaluate(work: Work) -> Done | Later:
 def compare(work: Work, judgements: Judgements, ours: list[Answer], theirs: list[Answer], version: int) -> list[float]:
     """P(ours beats that of the other version) for each prompt; the same text is a draw without asking the judge."""
     other = {answer.prompt.prompt_id: answer.candidate.text for answer in theirs}
-    games = {
-        f"{answer.prompt.prompt_id} against version {version}": RankItem(
-            prompt=shown(answer, templated=work.config.judge.templated),
-            candidates=(answer.candidate.text, other[answer.prompt.prompt_id]),
-        )
-        for answer in ours
-        if answer.prompt.prompt_id in other
-    }
+    games: dict[str, RankItem] = {}
+    for answer in (each for each in ours if each.prompt.prompt_id in other):
+        texts = (answer.candidate.text, other[answer.prompt.prompt_id])
+        # A worker that lost its claim may have kept other answers since: a judgement counts for these texts alone.
+        name = f"{answer.prompt.prompt_id} against version {version}, texts {seed_of(*texts)}"
+        games[name] = RankItem(prompt=shown(answer, templated=work.config.judge.templated), candidates=texts)
     draws = {name for name, game in games.items() if len(set(game.candidates)) == 1}
     judgements.ask({name: game for name, game in games.items() if name not in draws | judgements.matrices.keys()}, "pairwise")
     played = [name for name in games if name not in judgements.refused]
@@ -72,18 +72,22 @@ def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[s
     def sampling(prompt: Prompt) -> Sampling:
         return evaluation_sampling(config, seed_of(config.seed, "evaluation", prompt.prompt_id))
 
-    policy = work.policy(work.row.round)
-    kept = {answer.prompt.prompt_id: answer for answer in work.kept(Answer)}
-    missing = [prompt for prompt in prompts if prompt.prompt_id not in kept]
-    found, dropped = sample_all(work, policy, missing, sampling) if missing else ({}, Counter[str]())
-    for prompt in missing:
-        if (sampled := found.get(prompt.prompt_id)) is not None:
-            kept[prompt.prompt_id] = Answer(
-                prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy.policy
-            )
-    answers = [kept[prompt.prompt_id] for prompt in prompts if prompt.prompt_id in kept]
-    work.keep(Answer, answers)
-    return answers, Counter({f"evaluation, {reason}": count for reason, count in dropped.items()})
+    answers = work.kept(Answer)
+    if not answers:
+        policy = work.policy(work.row.round)
+        found, _ = sample_all(work, policy, prompts, sampling)
+        answers = [_answer(prompt, found[prompt.prompt_id], policy.policy) for prompt in prompts if prompt.prompt_id in found]
+        work.keep(Answer, answers)
+    # What another attempt did not keep was not taken; the generator, which may serve another run by now, is left alone.
+    return answers, _reasons("evaluation", +Counter({f"{TOO_LONG} or refused": len(prompts) - len(answers)}))
+
+
+def _answer(prompt: Prompt, sampled: Sampled, policy: PolicyRef) -> Answer:
+    return Answer(prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy)
+
+
+def _reasons(where: str, dropped: Counter[str]) -> Counter[str]:
+    return Counter({f"{where}, {reason}": count for reason, count in dropped.items()})
 
 
 def _answers_of(work: Work, version: int) -> list[Answer]:

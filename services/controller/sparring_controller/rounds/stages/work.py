@@ -1,6 +1,7 @@
 """What a stage gets to work with, and what it hands back."""
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,11 +16,14 @@ from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
+from sparring_shared.errors import InvalidInput
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import PinnedJudge
 from sparring_shared.wire.trainer import CheckpointRef
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Record)
 
@@ -123,18 +127,25 @@ class Work:
         write_records(self._kept(kind), kind, records)
 
     def kept(self, kind: type[R]) -> list[R]:
-        """What an earlier attempt at this stage put aside."""
+        """What an earlier attempt at this stage put aside; nothing where that cannot be read, as it can all be had again."""
         path = self._kept(kind)
-        return read_records(path, kind) if path.exists() else []
+        try:
+            return read_records(path, kind) if path.exists() else []
+        except InvalidInput as error:
+            log.warning("what was put aside is not used: %s", error.message)
+            return []
 
     def publish(self) -> None:
-        """Give the staged files their names, for good; what was kept for another attempt goes."""
+        """Give the staged files their names, for good."""
         for path, staged in self._staged.items():
             staged.replace(path)
         for folder in {path.parent for path in self._staged}:
             descriptor = os.open(folder, os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)
+
+    def forget(self) -> None:
+        """Remove what was kept for another attempt, once the stage is committed."""
         shutil.rmtree(self.places.kept(self.row.key), ignore_errors=True)
 
     def discard(self) -> None:
