@@ -43,8 +43,8 @@ def test_own_model_and_prompts_take_the_real_settings() -> None:
 def test_what_is_shortened_is_told_in_numbers() -> None:
     demo, whole = (read_run_config(ROOT / "configs" / f"{name}.toml") for name in ("demo-real-sppo", "sppo-paper"))
     assert shortened(demo, whole, 512) == (
-        "demo-real-sppo is short: a round has 512 prompts where the paper plays about 20,000, 8 optimizer steps of 313, answers "
-        "of 512 tokens of 2048, learning rates that sum to 2.0e-06 of 4.3e-05; the whole is `sparring run "
+        "demo-real-sppo is short: a round has 512 prompts where the paper plays about 20,000, 8 optimizer steps of 313, "
+        "answers of 512 tokens of 2048, learning rates that sum to 2.0e-06 of 4.3e-05; the whole is `sparring run "
         "configs/sppo-paper.toml`."
     )
 

@@ -20,7 +20,7 @@ def test_its_rates_are_those_of_transformers(schedule: Any, epochs: dict[str, in
     scheduler = get_scheduler(schedule, optimizer, num_warmup_steps=-(-total // 10), num_training_steps=total)
     expected: list[float] = []
     for _ in range(steps * training.train_epochs):
-        expected.append(scheduler.get_last_lr()[0])
+        expected.append(float(scheduler.get_last_lr()[0]))
         optimizer.step()
         scheduler.step()
     assert learning_rates(training, 1000) == pytest.approx(expected)

@@ -13,5 +13,6 @@ def shortened(demo: RunConfig, whole: RunConfig, prompts: int) -> str:
     return (
         f"{demo.name} is short: a round has {prompts:,} prompts where the paper plays about {PAPERS_PROMPTS:,}, {len(ours)} "
         f"optimizer steps of {len(theirs)}, answers of {demo.sampling.max_tokens} tokens of {whole.sampling.max_tokens}, "
-        f"learning rates that sum to {sum(ours):.1e} of {sum(theirs):.1e}; the whole is `sparring run configs/{whole.name}.toml`."
+        f"learning rates that sum to {sum(ours):.1e} of {sum(theirs):.1e};"
+        f" the whole is `sparring run configs/{whole.name}.toml`."
     )
