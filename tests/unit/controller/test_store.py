@@ -191,8 +191,11 @@ def test_an_effect_that_fails_leaves_no_answer(database: Database) -> None:
 def test_a_database_of_an_older_version_gets_the_columns_that_it_lacks(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(text("ALTER TABLE stages DROP COLUMN progress"))
+        connection.execute(text("ALTER TABLE runs DROP COLUMN prompts"))
     database.create_tables()
     assert get(database).progress is None
+    with database.reading() as connection:
+        assert runs.get(connection, "small-1").prompts is None
 
 
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from statistics import median
 
+from rich.markup import escape
 from rich.table import Table
 
 from sparring_controller.rounds.draws import round_prompts
@@ -50,7 +51,7 @@ def examples(config: RunConfig, found: RunPrompts) -> Iterator[str]:
 def _counts(report: SourceReport) -> tuple[str, ...]:
     dropped = sum(rows.count for rows in report.dropped.values())
     source = report.source if report.revision is None else f"{report.source} @ {report.revision[:7]}"
-    return report.name, source, str(report.rows), str(dropped), str(report.duplicates)
+    return report.name, escape(source), str(report.rows), str(dropped), str(report.duplicates)
 
 
 def _lengths(prompts: list[Prompt]) -> tuple[str, str]:
