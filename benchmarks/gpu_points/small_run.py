@@ -52,6 +52,7 @@ def _pair(number: int, policy: PolicyRef, vocabulary: int, answer: int) -> Pair:
         prompt=(Message(role="user", content="What is zinc"),),
         chosen=said,
         rejected=said,
+        prompt_token_ids=(1, 3, 4, 5, 2),
         chosen_token_ids=chosen,
         rejected_token_ids=rejected,
         chosen_logprob=-1.0,

@@ -35,8 +35,16 @@ _CANDIDATE = pa.struct(
 
 SCHEMAS: dict[type[Record], pa.Schema] = {
     Prompt: pa.schema(list(_PROMPT)),
-    CandidateSet: pa.schema([("prompt", _PROMPT), ("candidates", pa.list_(_CANDIDATE)), ("policy", _POLICY)]),
-    Answer: pa.schema([("prompt", _PROMPT), ("candidate", _CANDIDATE), ("policy", _POLICY)]),
+    CandidateSet: pa.schema(
+        [
+            ("prompt", _PROMPT),
+            ("prompt_token_ids", _TOKENS),
+            ("prompt_text", pa.string()),
+            ("candidates", pa.list_(_CANDIDATE)),
+            ("policy", _POLICY),
+        ]
+    ),
+    Answer: pa.schema([("prompt", _PROMPT), ("prompt_text", pa.string()), ("candidate", _CANDIDATE), ("policy", _POLICY)]),
     PreferenceMatrix: pa.schema(
         [
             ("prompt_id", pa.string()),
@@ -52,6 +60,7 @@ SCHEMAS: dict[type[Record], pa.Schema] = {
             ("prompt", _MESSAGES),
             ("chosen", _MESSAGES),
             ("rejected", _MESSAGES),
+            ("prompt_token_ids", _TOKENS),
             ("chosen_token_ids", _TOKENS),
             ("rejected_token_ids", _TOKENS),
             ("chosen_logprob", pa.float64()),
@@ -108,16 +117,23 @@ def write_records(path: Path, kind: type[R], records: Iterable[R]) -> int:
 
 
 def read_records(path: Path, kind: type[R]) -> list[R]:
-    """The records of a Parquet shard. Raises InvalidInput for a file that is missing or holds something else."""
+    """The records of a Parquet shard; a column that is not there takes its default, if it has one.
+
+    Raises InvalidInput for a file that is missing or holds something else.
+    """
     try:
         table = pq.read_table(path)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise InvalidInput(f"{path} is not a Parquet file of {kind.__name__} rows: {error}") from None
-    missing = [name for name in SCHEMAS[kind].names if name not in table.column_names]
+    present = [name for name in SCHEMAS[kind].names if name in table.column_names]
+    missing = [name for name, field in kind.model_fields.items() if field.is_required() and name not in present]
     if missing:
-        raise InvalidInput(f"{path} lacks the columns {', '.join(missing)} of {kind.__name__} rows.")
+        raise InvalidInput(
+            f"{path} lacks the columns {', '.join(missing)} of {kind.__name__} rows; if an older version of Sparring wrote it, "
+            "finish the round with that version."
+        )
     try:
-        return [kind.model_validate(row) for row in table.select(SCHEMAS[kind].names).to_pylist()]
+        return [kind.model_validate(row) for row in table.select(present).to_pylist()]
     except ValidationError as error:
         raise InvalidInput(f"{path} holds a row that is not a {kind.__name__}: {explain(error.errors()[:1])}") from None
 

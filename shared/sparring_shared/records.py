@@ -38,8 +38,10 @@ class PolicyRef(Record):
 class Candidate(Record):
     """One sampled answer.
 
-    `token_ids` [N] are the sampled tokens, the end-of-turn token included when `finish_reason` is "stop";
-    `logprob` is the sum over them of log pi(token), in nats, untempered, under the policy that sampled them.
+    `token_ids` [N] are the sampled tokens, with what ended the answer: the end-of-turn token or a stop string;
+    `logprob` is the sum over them of log pi(token), in nats, untempered, under the policy that sampled them. `text` is what
+    is judged: without that end and without thinking, empty where the thinking never ended. `finish_reason` is "length" at
+    `max_tokens`, "thinking" for an answer that ended of itself while it was thinking.
 
     Example: `Candidate(text="A metal.", token_ids=(31, 90, 2), logprob=-1.7, finish_reason="stop")`.
     """
@@ -47,21 +49,33 @@ class Candidate(Record):
     text: str
     token_ids: tuple[int, ...]
     logprob: float
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "thinking"]
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer came to its own end."""
+        return self.finish_reason == "stop"
 
 
 class CandidateSet(Record):
-    """The K answers of one policy to one prompt; `candidates` [K], K >= 2."""
+    """The K answers of one policy to one prompt; `candidates` [K], K >= 2.
+
+    `prompt` is the conversation as it was asked, with the run's system prompt; `prompt_token_ids` are what the policy read,
+    and `prompt_text` what its chat template made of the conversation, None where it made no text.
+    """
 
     prompt: Prompt
+    prompt_token_ids: tuple[int, ...]
+    prompt_text: str | None
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=2)]
     policy: PolicyRef
 
 
 class Answer(Record):
-    """One answer to a held-out prompt, for the evaluation of a policy."""
+    """One answer to a held-out prompt, for the evaluation of a policy; `prompt_text` as in `CandidateSet`."""
 
     prompt: Prompt
+    prompt_text: str | None = None
     candidate: Candidate
     policy: PolicyRef
 
@@ -94,16 +108,17 @@ class Pair(Record):
     """A chosen and a rejected answer to train on.
 
     `prompt`, `chosen`, `rejected` are conversations (the answers are one assistant message each), as other preference
-    trainers expect them; `*_token_ids` and `*_logprob` are those of `Candidate`. Win rates are against all K candidates,
-    self included as 0.5 (or those of them that were judged, or that `judge.estimator_k` drew); `chosen_beats_rejected` is
-    probs[chosen_index][rejected_index]. `*_score` is the mean over all K of the order-averaged logit (C_ij - C_ji) / 2, None
-    where not all were judged.
+    trainers expect them; `*_token_ids` and `*_logprob` are those of `CandidateSet` and `Candidate`. Win rates are against all
+    K candidates, self included as 0.5 (or those of them that were judged, or that `judge.estimator_k` drew);
+    `chosen_beats_rejected` is probs[chosen_index][rejected_index]. `*_score` is the mean over all K of the order-averaged
+    logit (C_ij - C_ji) / 2, None where not all were judged.
     """
 
     prompt_id: str
     prompt: tuple[Message, ...]
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
+    prompt_token_ids: tuple[int, ...]
     chosen_token_ids: tuple[int, ...]
     rejected_token_ids: tuple[int, ...]
     chosen_logprob: float

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from sparring_shared.algorithms import Algorithm, Positive, unusable
 from sparring_shared.algorithms import InpoConfig as InpoConfig
@@ -19,6 +19,9 @@ from sparring_shared.prompt_sources import PromptsConfig as PromptsConfig
 from sparring_shared.records import Record
 
 Count = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(gt=0, le=1)]
+TemplateArgument = str | bool | int | FiniteFloat | list[str]
 
 
 class PolicyConfig(Record):
@@ -29,12 +32,26 @@ class PolicyConfig(Record):
 
 
 class SamplingConfig(Record):
-    """How the policy answers: K answers a prompt, in shards of `shard_size` prompts that stream through the stages."""
+    """How the policy is asked and answers: K answers a prompt, in shards of `shard_size` prompts that stream on.
+
+    `system` is put before conversations that have no system prompt; the judge sees it too. `template_arguments` go to the
+    chat template by name, e.g. `{enable_thinking = false}`. An answer ends at the strings of `stop`, which are trained on but
+    not judged, like the end of a turn. With `reasoning_parser` "think" neither is what stands between `<think>` and
+    `</think>`. `drop_unfinished` leaves out answers that ended at `max_tokens` or while thinking, so K varies from prompt to
+    prompt.
+    """
 
     k: Annotated[int, Field(ge=2, le=32)] = 5
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    temperature: Temperature = 1.0
+    top_p: TopP = 1.0
+    top_k: Count | None = None
+    min_p: Annotated[float, Field(ge=0, lt=1)] = 0.0
     max_tokens: Count = 2048
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    system: Annotated[str, Field(min_length=1)] | None = None
+    template_arguments: dict[str, TemplateArgument] = Field(default_factory=dict)
+    reasoning_parser: Literal["think"] | None = None
+    drop_unfinished: bool = False
     shard_size: Count = 128
 
 
@@ -42,11 +59,13 @@ class JudgeConfig(Record):
     """How logits become probabilities: `pairwise`, or `official` as the published SPPO scripts do it.
 
     With `estimator_k` a win rate is the mean over that many of the K answers: the pair's own two and others drawn at
-    random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K.
+    random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K. With `templated` the judge reads the prompt
+    as the policy's chat template writes it, as the published SPPO scripts show it to PairRM, instead of its messages.
     """
 
     estimator: Literal["pairwise", "official"] = "pairwise"
     estimator_k: Annotated[int, Field(ge=2)] | None = None
+    templated: bool = False
 
 
 class SelectionConfig(Record):
@@ -98,12 +117,15 @@ class TrainingConfig(Record):
 class EvaluationConfig(Record):
     """Each round's policy against the previous one and the base, on up to `prompts` held-out prompts.
 
+    The policy is asked as in `[sampling]`; `temperature`, `top_p` and `max_tokens`, where given, are the evaluation's own.
     `checker` names an exact checker of answers that the judge never sees, installed on the controller and its workers as an
     entry point of the group `sparring.checkers`; `small-world` is the demo's.
     """
 
     prompts: Count = 256
-    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    max_tokens: Count | None = None
     checker: str | None = None
 
 
@@ -130,6 +152,11 @@ class RunConfig(Record):
         if self.selection.name == "knockout" and self.judge.estimator == "official":
             raise ValueError(
                 "judge.estimator official needs all pairs judged, but selection knockout asks for few; use pairwise"
+            )
+        if self.selection.name == "all" and self.sampling.drop_unfinished:
+            raise ValueError(
+                "selection all weighs every answer alike, which needs as many answers of each prompt; "
+                "leave out sampling.drop_unfinished"
             )
         if self.prompts.rounds is not None and len(self.prompts.rounds) != self.rounds:
             raise ValueError(

@@ -4,6 +4,7 @@ It keeps their contracts (policy header, one answer per item, jobs by id) and no
 """
 
 import hashlib
+import json
 import threading
 import time
 from pathlib import Path
@@ -36,7 +37,9 @@ def model_folder(folder: Path, weights: str) -> Path:
 class Below:
     """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator.
 
-    `slept`: whether the generator slept when each job started.
+    `slept`: whether the generator slept when each job started. `bodies` are what the policy was asked, `judged` the prompts
+    that the judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. The
+    generator serves the model in `root` with a `context` of so many words.
     """
 
     def __init__(self) -> None:
@@ -55,6 +58,12 @@ class Below:
         self.unjudgeable: set[str] = set()
         self.games: dict[str, int] = {}
         self.same_text = False
+        self.bodies: list[dict[str, Any]] = []
+        self.judged: list[Any] = []
+        self.ends: dict[str, str] = {}
+        self.says: dict[int, str] = {}
+        self.root = ""
+        self.context = 64
         self.answers_may_go = threading.Event()
         self.answers_may_go.set()
         self.answering = threading.Event()
@@ -112,14 +121,32 @@ def create_below(below: Below) -> FastAPI:
             text = "This model's maximum context length is 8 tokens. However, your prompt contains 9 input tokens."
             return JSONResponse({"error": {"message": text, "type": "BadRequestError", "param": "input_tokens"}}, 400)
         response.headers[POLICY_HEADER] = below.claims_to_be or below.policy.digest
-        return {"choices": [_choice(below, prompt, body, i) for i in range(body["n"])]}
+        with below.lock:
+            below.bodies.append(body)
+            text = rendered(body, len(below.bodies))
+        choices = [_choice(below, prompt, body, i) for i in range(body["n"])]
+        return {"choices": choices, "prompt_text": text, "prompt_token_ids": list(text.encode())}
+
+    @app.get("/v1/models")
+    def models() -> Any:
+        return {"data": [{"id": "policy", "root": below.root, "max_model_len": below.context}]}
+
+    @app.post("/tokenize")
+    def tokenize(body: dict[str, Any]) -> Any:
+        if any(
+            message["role"] not in body["chat_template_kwargs"].get("roles", [message["role"]]) for message in body["messages"]
+        ):
+            return JSONResponse({"error": {"message": "System role not supported", "type": "BadRequestError"}}, 400)
+        return {"count": len(rendered(body, 0).split())}
 
     @app.post("/v1/rank")
     def rank(body: RankRequest) -> dict[str, Any]:
+        below.judged += [item.prompt for item in body.items]
         return {"judge": JUDGE, "items": [_ranked(below, item) for item in body.items]}
 
     @app.post("/v1/compare")
     def compare(body: CompareRequest) -> dict[str, Any]:
+        below.judged += [item.prompt for item in body.items]
         return {"judge": JUDGE, "items": [_compared(item.a, item.b) for item in body.items]}
 
     @app.put("/v1/jobs/{job_id}")
@@ -153,21 +180,33 @@ def create_below(below: Below) -> FastAPI:
     return app
 
 
+def rendered(body: dict[str, Any], number: int) -> str:
+    """A chat template that prints something else each time."""
+    said = " ".join(f"{message['role']}: {message['content']}" for message in body["messages"])
+    return f"request {number} {json.dumps(body['chat_template_kwargs'])} {said} assistant:"
+
+
 def _choice(below: Below, prompt: str, body: dict[str, Any], index: int) -> dict[str, Any]:
     """An answer whose length depends on policy, prompt, seed and index, as a sample would."""
     drawn = hashlib.sha256(f"{below.policy.digest}{prompt}{body['seed']}{index}".encode()).digest()
     count = 1 if below.same_text else 1 + drawn[0] % 7
+    text = below.says.get(index, " ".join(["word"] * count))
+    ends = "length" if count == 7 and index not in below.says else "stop"
     return {
         "index": index,
-        "message": {"role": "assistant", "content": " ".join(["word"] * count)},
-        "finish_reason": "length" if count == 7 else "stop",
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": below.ends.get(text, ends),
         "token_ids": list(range(count)),
         "logprobs": {"content": [{"token": "word", "logprob": -0.5}] * count},
     }
 
 
+def _question(item: Any) -> str:
+    return item.prompt if isinstance(item.prompt, str) else item.prompt[-1].content
+
+
 def _ranked(below: Below, item: Any) -> dict[str, Any]:
-    if item.prompt[-1].content in below.unjudgeable:
+    if _question(item) in below.unjudgeable:
         return {"error": {"type": "invalid_input", "message": "It cannot be judged.", "detail": None}}
     lengths = [len(text) for text in item.candidates]
     logits = [[float(a - b) / 5 for b in lengths] for a in lengths]
@@ -188,7 +227,7 @@ def _ranked(below: Below, item: Any) -> dict[str, Any]:
 
 def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list[float]]) -> dict[str, Any]:
     """Only what was asked for; `games` counts the pairs of each prompt."""
-    prompt = item.prompt[-1].content
+    prompt = _question(item)
     below.games[prompt] = below.games.get(prompt, 0) + len(item.pairs)
     asked = {pair for i, j in item.pairs for pair in ((i, j), (j, i))} | {(i, i) for i in range(len(logits))}
 

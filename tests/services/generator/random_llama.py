@@ -17,7 +17,10 @@ END = 2
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 VOCAB = len(SPECIAL) + len(BYTES)
 A, B = (len(SPECIAL) + BYTES.index(letter) for letter in "AB")
-TEMPLATE = "<s>{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}"
+TEMPLATE = (
+    "<s>{% if clock is defined %}{{ strftime_now(clock) }}</s>{% endif %}"
+    "{% for message in messages %}{{ message.role }}: {{ message.content }}</s>{% endfor %}"
+)
 PROBE_TOKENS = tuple(range(3, 43))
 
 

@@ -115,6 +115,7 @@ def make_pairs(tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM, base
             prompt=prompt,
             chosen=(Message(role="assistant", content=texts[0]),),
             rejected=(Message(role="assistant", content=texts[1]),),
+            prompt_token_ids=tuple(ids),
             chosen_token_ids=tuple(answers[0]),
             rejected_token_ids=tuple(answers[1]),
             chosen_logprob=logprobs[0],

@@ -68,6 +68,8 @@ def test_the_example_is_the_prompt_with_the_most_different_answers(tmp_path: Pat
         CandidateSet,
         [
             CandidateSet(
+                prompt_token_ids=(1,),
+                prompt_text=None,
                 prompt=Prompt(prompt_id=name, messages=(Message(role="user", content=f"What is {name}?"),)),
                 candidates=tuple(Candidate(text=text, token_ids=(1,), logprob=-1, finish_reason="stop") for text in texts),
                 policy=policy,

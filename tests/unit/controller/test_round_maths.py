@@ -75,13 +75,11 @@ def test_what_gives_no_pair_says_why() -> None:
 
 
 def test_a_pair_carries_its_win_rates_and_its_policy() -> None:
-    candidates = tuple(Candidate(text=t, token_ids=(ord(t), 2), logprob=-1.5, finish_reason="stop") for t in "abc")
-    row = CandidateSet(prompt=prompts(1)[0], candidates=candidates, policy=PolicyRef(version=3, digest="sha256:3"))
-    found = pairs_of(run_config(), row, CLEAR, 0)
+    found = pairs_of(run_config(), candidate_set("abc"), CLEAR, 0)
     assert not isinstance(found, NoPair)
     (pair,) = found
     assert (pair.chosen[0].content, pair.rejected[0].content, pair.chosen_index, pair.rejected_index) == ("a", "b", 0, 1)
-    assert (pair.chosen_token_ids, pair.rejected_token_ids) == ((97, 2), (98, 2))
+    assert (pair.prompt_token_ids, pair.chosen_token_ids, pair.rejected_token_ids) == ((1, 5), (97, 2), (98, 2))
     assert pair.chosen_win_rate == pytest.approx(0.7)
     assert pair.rejected_win_rate == pytest.approx(0.8 / 3)
     assert (pair.chosen_beats_rejected, pair.policy.version) == (0.9, 3)
@@ -91,7 +89,8 @@ def test_a_pair_carries_its_win_rates_and_its_policy() -> None:
 
 def candidate_set(texts: str) -> CandidateSet:
     candidates = tuple(Candidate(text=t, token_ids=(ord(t), 2), logprob=-1.5, finish_reason="stop") for t in texts)
-    return CandidateSet(prompt=prompts(1)[0], candidates=candidates, policy=PolicyRef(version=3, digest="sha256:3"))
+    policy = PolicyRef(version=3, digest="sha256:3")
+    return CandidateSet(prompt=prompts(1)[0], prompt_token_ids=(1, 5), prompt_text="Q", candidates=candidates, policy=policy)
 
 
 def test_two_estimate_the_win_rate_as_in_the_papers_ablation() -> None:

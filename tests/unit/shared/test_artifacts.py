@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import datasets
+import pyarrow.parquet as pq
 import pytest
 
 from sparring_shared.artifacts import (
@@ -15,14 +16,24 @@ from sparring_shared.artifacts import (
 )
 from sparring_shared.errors import InvalidInput
 from sparring_shared.paths import RunPaths, within
-from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, Pair, PolicyRef, PreferenceMatrix, Prompt
+from sparring_shared.records import (
+    Answer,
+    Candidate,
+    CandidateSet,
+    JudgeRef,
+    Message,
+    Pair,
+    PolicyRef,
+    PreferenceMatrix,
+    Prompt,
+)
 
 POLICY = PolicyRef(version=1, digest="sha256:ab")
 PROMPT = Prompt(prompt_id="p", messages=(Message(role="system", content="Be brief."), Message(role="user", content="Zinc? é")))
 ANSWER = Candidate(text="A metal.", token_ids=(3, 4, 2), logprob=-1.5, finish_reason="stop")
 RECORDS = [
     PROMPT,
-    CandidateSet(prompt=PROMPT, candidates=(ANSWER, ANSWER), policy=POLICY),
+    CandidateSet(prompt=PROMPT, prompt_token_ids=(1, 6), prompt_text="Zinc", candidates=(ANSWER, ANSWER), policy=POLICY),
     PreferenceMatrix(
         prompt_id="p",
         logits=((0.0, 1.0), (-1.0, 0.0)),
@@ -35,6 +46,7 @@ RECORDS = [
         prompt=PROMPT.messages,
         chosen=(Message(role="assistant", content="A metal."),),
         rejected=(Message(role="assistant", content="No."),),
+        prompt_token_ids=(1, 6),
         chosen_token_ids=(3, 4, 2),
         rejected_token_ids=(5, 2),
         chosen_logprob=-1.5,
@@ -46,6 +58,7 @@ RECORDS = [
         rejected_index=1,
         policy=POLICY,
     ),
+    Answer(prompt=PROMPT, prompt_text=None, candidate=ANSWER, policy=POLICY),
 ]
 
 
@@ -79,6 +92,18 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     write_records(tmp_path / "y.parquet", Prompt, [PROMPT])
     with pytest.raises(InvalidInput, match="lacks the columns prompt, chosen"):
         read_records(tmp_path / "y.parquet", Pair)
+
+
+def test_a_column_that_an_older_version_did_not_write_takes_its_default_or_is_named(tmp_path: Path) -> None:
+    for record, column in ((RECORDS[4], "prompt_text"), (RECORDS[3], "prompt_token_ids")):
+        path = tmp_path / "old.parquet"
+        write_records(path, type(record), [record])
+        pq.write_table(pq.read_table(path).drop_columns([column]), path)
+        if column == "prompt_text":
+            assert read_records(path, type(record)) == [record]
+        else:
+            with pytest.raises(InvalidInput, match="lacks the columns prompt_token_ids of Pair rows; if an older version"):
+                read_records(path, type(record))
 
 
 def checkpoint(folder: Path, weights: bytes) -> Path:

@@ -29,6 +29,7 @@ def pair(**changed: object) -> Pair:
         "prompt": question,
         "chosen": answer,
         "rejected": answer,
+        "prompt_token_ids": (1, 3),
         "chosen_token_ids": (5, 2),
         "rejected_token_ids": (6, 7, 2),
         "chosen_logprob": -1.5,
@@ -44,7 +45,7 @@ def pair(**changed: object) -> Pair:
 
 
 def test_an_example_has_the_sampled_tokens_not_those_of_the_text() -> None:
-    example = to_example(pair(), lambda _: [1, 3], vocabulary=8, **LIMITS)
+    example = to_example(pair(), vocabulary=8, **LIMITS)
 
     assert example == Example((1, 3), (5, 2), (6, 7, 2), (0.75, 0.25), (-1.5, -2.5), truncated=False)
     assert example.length == 5
@@ -52,12 +53,12 @@ def test_an_example_has_the_sampled_tokens_not_those_of_the_text() -> None:
 
 def test_a_token_beyond_the_vocabulary_is_refused() -> None:
     with pytest.raises(InvalidInput, match="prompt p holds token 7, but the policy knows only 7 tokens"):
-        to_example(pair(), lambda _: [1, 3], vocabulary=7, **LIMITS)
+        to_example(pair(), vocabulary=7, **LIMITS)
 
 
 def test_the_sampler_is_compared_only_where_nothing_was_cut() -> None:
-    whole = to_example(pair(), lambda _: [1], vocabulary=8, **LIMITS)
-    cut = to_example(pair(), lambda _: [1] * 9, vocabulary=8, **LIMITS)
+    whole = to_example(pair(), vocabulary=8, **LIMITS)
+    cut = to_example(pair(prompt_token_ids=(1,) * 9), vocabulary=8, **LIMITS)
 
     assert cut.truncated
     assert sampler_gap([whole, cut], [(-1.25, -3.25), (-100, -100)]) == 0.5

@@ -48,7 +48,7 @@ def test_what_goes_wrong_becomes_one_sentence_of_the_status(folder: JobFolder, p
     status = folder.status()
     assert (status.state, status.step, status.eta_seconds) == ("failed", 3, None)
     assert status.error is not None
-    assert status.error.startswith("The tokenizer of ")
+    assert status.error.startswith("The config of ")
     assert "\n" not in status.error
 
 

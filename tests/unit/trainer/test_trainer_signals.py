@@ -10,6 +10,7 @@ PAIR = Pair(
     prompt=(Message(role="user", content="?"),),
     chosen=(Message(role="assistant", content="!"),),
     rejected=(Message(role="assistant", content="..."),),
+    prompt_token_ids=(1,),
     chosen_token_ids=(1, 2, 3),
     rejected_token_ids=(1, 2, 4),
     chosen_logprob=-1,

@@ -9,6 +9,7 @@ from secrets import token_hex
 import tomli_w
 
 from sparring_controller.api.base_model import base_checkpoint
+from sparring_controller.api.lengths import check_lengths
 from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
@@ -46,12 +47,13 @@ class Controller:
     services: Services
 
     def create(self, request: Request, config: RunConfig) -> RunStatus:
-        """A new run, idle. Raises InvalidInput when its model or its prompts do not do."""
+        """A new run, idle. Raises InvalidInput when its model, its prompts or its lengths do not do."""
         with self.database.reading() as connection:
             known = replies.find(connection, request, RunStatus)
         if known is not None:
             return known
         base, prompts = self._checked_base(config), self._checked_prompts(config)
+        check_lengths(config, base, prompts.training, self.services.generator)
         run_id = f"{config.name}-{token_hex(3)}"
         places = RunPaths(self.settings.runs_dir, run_id)
         _write_config(places, config)

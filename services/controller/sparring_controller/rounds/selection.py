@@ -77,6 +77,7 @@ def _pair(
         prompt=row.prompt.messages,
         chosen=(Message(role="assistant", content=chosen.text),),
         rejected=(Message(role="assistant", content=rejected.text),),
+        prompt_token_ids=row.prompt_token_ids,
         chosen_token_ids=chosen.token_ids,
         rejected_token_ids=rejected.token_ids,
         chosen_logprob=chosen.logprob,

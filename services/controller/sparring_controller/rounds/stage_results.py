@@ -16,11 +16,23 @@ class PromptsResult(Record):
     files: tuple[FileRef, ...]
 
 
+class AnswerLengths(Record):
+    """Sums over `answers` that were sampled: their tokens, their characters as they are judged, how many met `max_tokens`
+    (`at_limit`), and how many were left out as `unfinished`."""
+
+    answers: int = 0
+    tokens: int = 0
+    characters: int = 0
+    at_limit: int = 0
+    unfinished: int = 0
+
+
 class GenerateResult(Record):
-    """The candidates of one shard."""
+    """The candidates of one shard, and how long all its answers were."""
 
     file: FileRef
     dropped: Dropped
+    lengths: AnswerLengths = AnswerLengths()
 
 
 class JudgeResult(Record):

@@ -25,7 +25,7 @@ from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
 from sparring_trainer.learning.examples import Example, sampler_gap, to_example
 from sparring_trainer.learning.loop import StepTrainer, agreed, enable_gradient_checkpointing, part, score, training_arguments
 from sparring_trainer.learning.losses import mixture
-from sparring_trainer.learning.models import load_policy, prompt_encoder, save_model, vocabulary_size
+from sparring_trainer.learning.models import load_policy, save_model, vocabulary_size
 from sparring_trainer.learning.probe import probe_of
 from sparring_trainer.learning.signals import answer_signals
 
@@ -89,14 +89,13 @@ def _train(folder: JobFolder, checkpoint_steps: int, device: DeviceName) -> None
 
 
 def read_examples(request: JobRequest) -> list[Example]:
-    """All pairs of a request, tokenised and cut. Raises InvalidInput for files that hold something else."""
-    source = Path(request.policy.path)
-    encode, vocabulary = prompt_encoder(source), vocabulary_size(source)
+    """All pairs of a request, cut. Raises InvalidInput for files that hold something else."""
+    vocabulary = vocabulary_size(Path(request.policy.path))
     config = request.training
     lengths = {"max_length": config.max_length, "max_prompt_length": config.max_prompt_length}
     return [
         replace(
-            to_example(pair, encode, vocabulary=vocabulary, **lengths),
+            to_example(pair, vocabulary=vocabulary, **lengths),
             win_rates=answer_signals(request.algorithm, pair),
         )
         for path in request.pairs

@@ -1,14 +1,12 @@
-"""Pairs as token ids: the prompt through the checkpoint's chat template, the answers as they were sampled."""
+"""Pairs as token ids: prompt and answers as the sampler read and sampled them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparring_shared.errors import InvalidInput
-from sparring_shared.records import Message, Pair
+from sparring_shared.records import Pair
 
 Tokens = tuple[int, ...]
-PromptEncoder = Callable[[tuple[Message, ...]], list[int]]
-"""Token ids of a prompt, up to and including the opening of the assistant's turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +47,9 @@ def truncate(
     return prompt, chosen, rejected
 
 
-def to_example(pair: Pair, encode: PromptEncoder, *, vocabulary: int, max_length: int, max_prompt_length: int) -> Example:
-    """Tokenise the prompt and cut the pair. Raises InvalidInput for a token that a model of `vocabulary` tokens lacks."""
-    whole = (tuple(encode(pair.prompt)), pair.chosen_token_ids, pair.rejected_token_ids)
+def to_example(pair: Pair, *, vocabulary: int, max_length: int, max_prompt_length: int) -> Example:
+    """Cut the pair. Raises InvalidInput for a token that a model of `vocabulary` tokens lacks."""
+    whole = (pair.prompt_token_ids, pair.chosen_token_ids, pair.rejected_token_ids)
     largest = max(max(ids, default=0) for ids in whole)
     if largest >= vocabulary:
         raise InvalidInput(

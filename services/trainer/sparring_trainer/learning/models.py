@@ -11,9 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
-from sparring_shared.records import Message
 from sparring_shared.wire.trainer import CheckpointRef
-from sparring_trainer.learning.examples import PromptEncoder
 from sparring_trainer.learning.logprobs import bind_scoring
 
 _BESIDE_WEIGHTS = (
@@ -72,20 +70,6 @@ def vocabulary_size(folder: Path) -> int:
         return AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config().vocab_size
     except _LOADING_ERRORS as error:
         raise InvalidInput(f"The config of {folder} cannot be loaded: {_first_line(error)}") from error
-
-
-def prompt_encoder(folder: Path) -> PromptEncoder:
-    """Encodes prompts with the checkpoint's own chat template. Raises InvalidInput if it has none."""
-    tokenizer = load_tokenizer(folder)
-    if tokenizer.chat_template is None:
-        raise InvalidInput(f"The tokenizer of {folder} has no chat template; add chat_template.jinja to the base model.")
-
-    def encode(prompt: tuple[Message, ...]) -> list[int]:
-        messages = [message.model_dump() for message in prompt]
-        ids: Any = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
-        return ids
-
-    return encode
 
 
 def save_model(model: PreTrainedModel, folder: Path, source: Path, *, as_source: bool) -> None:

@@ -11,22 +11,22 @@ from transformers import PreTrainedModel
 
 from sparring_shared.errors import SparringError, fail
 from sparring_shared.probe import Probe, write_probe
-from sparring_shared.records import Message
 from sparring_trainer.learning.logprobs import full_logprobs
-from sparring_trainer.learning.models import load_model, load_tokenizer, prompt_encoder
+from sparring_trainer.learning.models import load_model, load_tokenizer
 
-_QUESTION = (Message(role="user", content="What is zinc, and what is it used for?"),)
-_ANSWER = "Zinc is a metal. It keeps steel from rusting, and people need a little of it in their food."
+_TEXT = (
+    "What is zinc, and what is it used for? "
+    "Zinc is a metal. It keeps steel from rusting, and people need a little of it in their food."
+)
 _MOST_TOKENS = 64
 
 
 def probe_of(model: PreTrainedModel, folder: Path) -> Probe:
-    """What a model says, in fp32, of a question in the folder's chat template and an answer, 64 tokens at most.
+    """What a model says, in fp32, of a question and an answer, 64 tokens at most.
 
     The model's weights are widened to fp32 in place; the folder need hold only the tokenizer.
     """
-    answer = load_tokenizer(folder).encode(_ANSWER, add_special_tokens=False)
-    ids = (prompt_encoder(folder)(_QUESTION) + answer)[:_MOST_TOKENS]
+    ids = load_tokenizer(folder).encode(_TEXT)[:_MOST_TOKENS]
     # A certain token can come out as +1e-8 by rounding.
     logprobs = [min(value, 0.0) for value in full_logprobs(model.float(), ids).tolist()]
     return Probe(token_ids=tuple(ids), logprobs=tuple(logprobs))

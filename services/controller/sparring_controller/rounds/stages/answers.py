@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from sparring_controller.rounds.clients.generator import PromptTooLong, Sampling
+from sparring_controller.rounds.clients.generator import PromptTooLong, Sampled, Sampling
+from sparring_controller.rounds.stage_results import AnswerLengths
 from sparring_controller.rounds.stages.work import Work
 from sparring_shared.errors import PolicyMismatch
-from sparring_shared.records import Candidate, Prompt
+from sparring_shared.records import Prompt
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -16,8 +17,8 @@ log = logging.getLogger(__name__)
 _MAX_LOADS = 5
 TOO_LONG = "prompt too long"
 
-Answers = dict[str, tuple[Candidate, ...]]
-"""Answers by prompt id."""
+Answers = dict[str, Sampled]
+"""What was sampled, by prompt id."""
 
 
 def sample_all(
@@ -38,6 +39,18 @@ def sample_all(
             return answers, dropped
         log.warning("policy %d was replaced while it answered (load %d)", policy.version, load + 1)
     raise PolicyMismatch("The policy on the generator was replaced again and again; let one run sample at a time.")
+
+
+def answer_lengths(answers: Answers, *, drop_unfinished: bool) -> AnswerLengths:
+    """How long all the answers are; with `drop_unfinished`, how many of them are left out."""
+    every = [candidate for sampled in answers.values() for candidate in sampled.candidates]
+    return AnswerLengths(
+        answers=len(every),
+        tokens=sum(len(candidate.token_ids) for candidate in every),
+        characters=sum(len(candidate.text) for candidate in every),
+        at_limit=sum(candidate.finish_reason == "length" for candidate in every),
+        unfinished=sum(not candidate.finished for candidate in every) if drop_unfinished else 0,
+    )
 
 
 def _sample(

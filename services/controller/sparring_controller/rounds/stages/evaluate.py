@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sparring_controller.rounds.asking import evaluation_sampling, shown, with_system
 from sparring_controller.rounds.clients.generator import Sampling
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.prompts.pinned import heldout_prompts
@@ -55,7 +56,8 @@ def compare(work: Work, ours: list[Answer], theirs: list[Answer]) -> Comparisons
         if text == answer.candidate.text:
             found.probs.append(0.5)
         elif text is not None:
-            asked.append(CompareItem(prompt=answer.prompt.messages, a=answer.candidate.text, b=text))
+            prompt = shown(answer, templated=work.config.judge.templated)
+            asked.append(CompareItem(prompt=prompt, a=answer.candidate.text, b=text))
     for start in range(0, len(asked), ITEMS):
         work.check()
         for result in work.services.judge.compare(asked[start : start + ITEMS]).items:
@@ -69,7 +71,8 @@ def compare(work: Work, ours: list[Answer], theirs: list[Answer]) -> Comparisons
 def _heldout(work: Work) -> list[Prompt]:
     if work.row.round > 0:
         return [answer.prompt for answer in _answers_of(work, 0)]
-    return heldout_prompts(work.snapshot.run, work.places)[: work.config.evaluation.prompts]
+    heldout = heldout_prompts(work.snapshot.run, work.places)[: work.config.evaluation.prompts]
+    return [with_system(prompt, work.config.sampling.system) for prompt in heldout]
 
 
 def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[str]]:
@@ -77,20 +80,14 @@ def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[s
     config = work.config
 
     def sampling(prompt: Prompt) -> Sampling:
-        return Sampling(
-            n=1,
-            temperature=config.evaluation.temperature,
-            top_p=config.sampling.top_p,
-            max_tokens=config.sampling.max_tokens,
-            seed=seed_of(config.seed, "evaluation", prompt.prompt_id),
-        )
+        return evaluation_sampling(config, seed_of(config.seed, "evaluation", prompt.prompt_id))
 
     policy = work.policy(work.row.round)
     found, dropped = sample_all(work, policy, prompts, sampling)
     answers = [
-        Answer(prompt=prompt, candidate=found[prompt.prompt_id][0], policy=policy.policy)
+        Answer(prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy.policy)
         for prompt in prompts
-        if prompt.prompt_id in found
+        if (sampled := found.get(prompt.prompt_id)) is not None
     ]
     return answers, Counter({f"evaluation, {reason}": count for reason, count in dropped.items()})
 

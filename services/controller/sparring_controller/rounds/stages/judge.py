@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 
+from sparring_controller.rounds.asking import shown
 from sparring_controller.rounds.stage_results import JudgeResult
 from sparring_controller.rounds.stages.knockout import play_tournaments
 from sparring_controller.rounds.stages.work import Done, Work
@@ -32,8 +33,10 @@ def judge(work: Work) -> Done:
 
 
 def _rank(work: Work, sets: list[CandidateSet], dropped: Counter[str]) -> list[PreferenceMatrix]:
+    templated = work.config.judge.templated
     items = [
-        RankItem(prompt=row.prompt.messages, candidates=tuple(candidate.text for candidate in row.candidates)) for row in sets
+        RankItem(prompt=shown(row, templated=templated), candidates=tuple(candidate.text for candidate in row.candidates))
+        for row in sets
     ]
     response = work.services.judge.rank(items, work.config.judge.estimator)
     rows: list[PreferenceMatrix] = []

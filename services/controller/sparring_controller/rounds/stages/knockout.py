@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
+from sparring_controller.rounds.asking import shown
 from sparring_controller.rounds.stages.work import Work
 from sparring_shared.preference import knockout_games
 from sparring_shared.records import CandidateSet, JudgeRef, PreferenceMatrix
@@ -21,7 +22,12 @@ def play_tournaments(work: Work, sets: Sequence[CandidateSet], dropped: Counter[
     boards = [_Board.of(row) for row in sets]
     while waiting := [board for board in boards if board.game is not None]:
         work.check()
-        items = [RankItem(prompt=board.row.prompt.messages, candidates=board.texts, pairs=(board.turn,)) for board in waiting]
+        items = [
+            RankItem(
+                prompt=shown(board.row, templated=work.config.judge.templated), candidates=board.texts, pairs=(board.turn,)
+            )
+            for board in waiting
+        ]
         response = work.services.judge.rank(items, "pairwise")
         for board, result in zip(waiting, response.items, strict=True):
             if isinstance(result, ItemError):

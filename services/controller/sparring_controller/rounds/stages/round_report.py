@@ -9,7 +9,7 @@ from pydantic import Field
 from sparring_controller.rounds.checkers import RIGHT, find_checker
 from sparring_controller.rounds.estimates import Estimate, estimate, win
 from sparring_controller.rounds.planner import dropped as dropped_in_round
-from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult
+from sparring_controller.rounds.stage_results import GenerateResult, JudgeResult, SelectResult, TrainResult
 from sparring_controller.rounds.stages.work import Work
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import against
@@ -25,6 +25,17 @@ class CheckerReport(Record):
     low: float
     high: float
     verdicts: dict[str, int]
+
+
+class CandidateReport(Record):
+    """How long all answers were that the round sampled: mean tokens, thinking and end of turn included, and mean characters
+    as they are judged. `at_limit_share` met `max_tokens`, `unfinished` were left out (`sampling.drop_unfinished`)."""
+
+    answers: int
+    mean_tokens: float
+    mean_characters: float
+    at_limit_share: float
+    unfinished: int
 
 
 class RoundReport(Record):
@@ -54,6 +65,7 @@ class RoundReport(Record):
     judge_truncated_share: float | None
     seconds: dict[str, float]
     against: dict[str, str] = Field(default_factory=dict)
+    candidates: CandidateReport | None = None
 
 
 def round_report(
@@ -87,6 +99,7 @@ def round_report(
         judge_truncated_share=_judge_truncated(work),
         seconds=_seconds(work),
         against=against(work.config.algorithm, number) if number else {},
+        candidates=_candidates(work),
     )
 
 
@@ -104,6 +117,20 @@ def checked(name: str, answers: list[Answer]) -> CheckerReport:
 
 def _done(work: Work, stage: StageName) -> list[StageRow]:
     return [row for row in work.snapshot.of_round(work.row.round) if row.stage == stage and row.state == "done"]
+
+
+def _candidates(work: Work) -> CandidateReport | None:
+    shards = [GenerateResult.model_validate(row.result).lengths for row in _done(work, "generate")]
+    answers = sum(shard.answers for shard in shards)
+    if not answers:
+        return None
+    return CandidateReport(
+        answers=answers,
+        mean_tokens=sum(shard.tokens for shard in shards) / answers,
+        mean_characters=sum(shard.characters for shard in shards) / answers,
+        at_limit_share=sum(shard.at_limit for shard in shards) / answers,
+        unfinished=sum(shard.unfinished for shard in shards),
+    )
 
 
 def _judge_truncated(work: Work) -> float | None:
