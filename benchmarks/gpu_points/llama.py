@@ -63,7 +63,7 @@ def random_pairs(count: int, vocabulary: int, *, prompt: int, answer: int, sprea
         shortest = max(1, int(length * (1 - spread)))
         return tuple(draw.randrange(3, vocabulary) for _ in range(draw.randint(shortest, length)))
 
-    return [Example(ids(prompt), ids(answer), ids(answer), (0.9, 0.2), (0.0, 0.0), truncated=False) for _ in range(count)]
+    return [Example(ids(prompt), ids(answer), ids(answer), (0.9, 0.2), (0.0, 0.0)) for _ in range(count)]
 
 
 def training_flops(shape: Shape, examples: list[Example]) -> float:

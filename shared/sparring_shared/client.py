@@ -5,9 +5,19 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from sparring_shared.errors import Broken, ErrorBody, SparringError, Unavailable, error_of
+from sparring_shared.errors import Broken, Busy, DeadlinePassed, ErrorBody, SparringError, TooLarge, Unavailable, error_of
 
 M = TypeVar("M", bound=BaseModel)
+
+_OF_A_PROXY: dict[int, type[SparringError]] = {
+    408: DeadlinePassed,
+    413: TooLarge,
+    429: Busy,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
+}
+"""What a status means that does not come with our body, as from whatever stands before a service."""
 
 
 def raise_for_error(response: httpx.Response) -> None:
@@ -17,15 +27,16 @@ def raise_for_error(response: httpx.Response) -> None:
     try:
         described = ErrorBody.model_validate_json(response.content).error
     except ValidationError:
-        text = response.text[:500]
-        raise Broken(f"{response.request.url} answered {response.status_code}: {text}") from None
+        kind = _OF_A_PROXY.get(response.status_code, Broken)
+        raise kind(f"{response.request.url} answered {response.status_code}: {response.text[:500]}") from None
     raise error_of(described.type, described.message, described.detail)
 
 
 class ServiceClient:
     """Calls one service. Raises Unavailable when it does not answer, else the error it answered with.
 
-    With a `token` each call brings it as a bearer token.
+    With a `token` each call brings it as a bearer token. An answer has to come in `timeout` seconds, and up to `connections`
+    calls are under way at once.
     """
 
     def __init__(
@@ -34,20 +45,34 @@ class ServiceClient:
         url: str,
         *,
         timeout: float = 600.0,
+        connections: int = 100,
         token: SecretStr | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.name = name
         self.url = url
         headers = {} if token is None else {"authorization": f"Bearer {token.get_secret_value()}"}
-        limits = httpx.Timeout(timeout, connect=5.0)
-        self._http = httpx.Client(base_url=url, timeout=limits, headers=headers, transport=transport)
+        self._http = httpx.Client(
+            base_url=url,
+            timeout=httpx.Timeout(timeout, connect=5.0),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            headers=headers,
+            transport=transport,
+        )
 
     def call(
         self, method: str, path: str, answer: type[M], body: BaseModel | None = None, headers: dict[str, str] | None = None
     ) -> M:
-        """Send `body` as JSON and read the answer as `answer`."""
-        return answer.model_validate_json(self.raw(method, path, body, headers).content)
+        """Send `body` as JSON and read the answer as `answer`. Raises Broken for an answer that is something else."""
+        response = self.raw(method, path, body, headers)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            raise Broken(
+                f"{response.request.url} answered what cannot be read: {place and place + ': '}{problem['msg']}."
+            ) from None
 
     def raw(
         self, method: str, path: str, body: BaseModel | None = None, headers: dict[str, str] | None = None

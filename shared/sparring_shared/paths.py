@@ -48,6 +48,10 @@ class RunPaths:
         """Folder of held-out answers and their comparison."""
         return self.round(round_number) / "evaluation"
 
+    def kept(self, stage: str) -> Path:
+        """Folder of what an unfinished stage, named by its key, has got so far."""
+        return self.root / "kept" / stage
+
     def checkpoint(self, version: int) -> Path:
         """Folder of a trained policy; version 0, the base, lies where the run config says."""
         return self.root / "checkpoints" / str(version)

@@ -54,17 +54,20 @@ def pairwise_probs(logits: ArrayLike) -> Floats:
     return sigmoid((matrix - matrix.T) / 2)
 
 
-def scores(logits: ArrayLike) -> Floats:
-    """llm-blender's score of each candidate, s_i = mean over all K of (C_ij - C_ji) [K]; they sum to 0."""
-    matrix = _square("logits", logits)
+def scores(logits: ArrayLike, *, partly: bool = False) -> Floats:
+    """llm-blender's score of each candidate, s_i = mean over all K of (C_ij - C_ji) [K]; they sum to 0.
+
+    `partly`: NaN stands where the judge was not asked, and for the score of an answer that did not meet all others.
+    """
+    matrix = np.asarray(logits, dtype=np.float64) if partly else _square("logits", logits)
     return (matrix - matrix.T).mean(axis=1)
 
 
 def official_probs(logits: ArrayLike) -> Floats:
     """P(i beats j) = sigmoid(s_i - s_j) with llm-blender's scores s [K, K].
 
-    Estimator `official`: what the published SPPO scripts compute. It is a Bradley-Terry model of the scores: cycles are
-    lost and probabilities are about twice as sharp as `pairwise`.
+    Estimator `official`: what the published SPPO scripts compute. It is a Bradley-Terry model of the scores: among the K it
+    knows no cycle, and where logits are differences of rewards its own are twice those of `pairwise`.
     """
     s = scores(logits)
     return sigmoid(s[:, None] - s[None, :])
@@ -91,7 +94,7 @@ def cover(values: ArrayLike) -> list[tuple[int, int]]:
 
     The loss of a pair is the mean over its two answers, thus the mean over these pairs is the mean over all K (Algorithm 1).
     Of an even number the best is paired with the worst and so on inwards, K / 2 pairs; of an odd number each with the next
-    in rank and the last with the first, K pairs.
+    in rank and the last with the first, K pairs: each answer is trained on twice.
     """
     order = np.argsort(-np.asarray(values, dtype=np.float64), kind="stable").tolist()
     k = len(order)
@@ -101,9 +104,14 @@ def cover(values: ArrayLike) -> list[tuple[int, int]]:
 
 
 def random_pair(probs: ArrayLike, random: np.random.Generator) -> tuple[int, int]:
-    """(chosen, rejected): two answers drawn at random, the first chosen with probability P(i beats j) (INPO eq. 1 and 8)."""
-    p = _probabilities("probs", probs)
-    i, j = random.choice(p.shape[0], size=2, replace=False).tolist()
+    """(chosen, rejected): two answers drawn at random, the first chosen with probability P(i beats j) (INPO eq. 1 and 8).
+
+    Only that probability need be known. Raises ValueError where it is not.
+    """
+    p = _probabilities("probs", probs, partly=True)
+    i, j = random_game(p.shape[0], random)
+    if np.isnan(p[i, j]):
+        raise ValueError(f"probs[{i}][{j}] must be known, since this pair was drawn, but it is nan.")
     return (i, j) if random.random() < p[i, j] else (j, i)
 
 
@@ -150,6 +158,25 @@ def knockout_games(k: int) -> Generator[tuple[int, int], float, tuple[int, int] 
     if chosen == rejected:
         return None
     return (chosen, rejected) if (yield chosen, rejected) > 0.5 else None
+
+
+def next_game(k: int, probs: ArrayLike | None) -> tuple[int, int] | None:
+    """The next game (i, j) of INPO's tournament among k answers, given what is known (NaN: not judged); None at its end."""
+    p = np.full((k, k), np.nan) if probs is None else _probabilities("probs", probs, partly=True)
+    games = knockout_games(k)
+    try:
+        i, j = next(games)
+        while not np.isnan(p[i, j]):
+            i, j = games.send(float(p[i, j]))
+    except StopIteration:
+        return None
+    return i, j
+
+
+def random_game(k: int, random: np.random.Generator) -> tuple[int, int]:
+    """Two of k answers, drawn at random: the pair that `random_pair` decides."""
+    i, j = random.choice(k, size=2, replace=False).tolist()
+    return i, j
 
 
 def knockout(probs: ArrayLike, texts: Sequence[str] | None = None) -> tuple[int, int] | None:

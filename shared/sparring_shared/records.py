@@ -92,7 +92,7 @@ class PreferenceMatrix(Record):
 
     `logits` [K][K]: raw judge logit with i shown first and j second, diagonal 0. `probs` [K][K]: P(i beats j), with
     probs[i][j] + probs[j][i] = 1 and diagonal 0.5. `truncated` [K]: the judge saw only the beginning of the answer.
-    Where the judge was not asked (selection `knockout`) logit and probability are NaN.
+    Where the judge was not asked (selections `knockout` and `random`) logit and probability are NaN.
 
     Example (K=2): `logits=((0, 1.2), (-0.8, 0))`, `probs=((0.5, 0.731), (0.269, 0.5))`, `truncated=(False, False)`.
     """
@@ -111,7 +111,7 @@ class Pair(Record):
     trainers expect them; `*_token_ids` and `*_logprob` are those of `CandidateSet` and `Candidate`. Win rates are against all
     K candidates, self included as 0.5 (or those of them that were judged, or that `judge.estimator_k` drew);
     `chosen_beats_rejected` is probs[chosen_index][rejected_index]. `*_score` is the mean over all K of the order-averaged
-    logit (C_ij - C_ji) / 2, None where not all were judged.
+    logit (C_ij - C_ji) / 2, None where it was not judged against all.
     """
 
     prompt_id: str

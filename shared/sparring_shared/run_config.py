@@ -72,8 +72,10 @@ class SelectionConfig(Record):
     """Which of the K answers are trained on.
 
     `best_worst`: the extremes of the mean logit (SPPO). `knockout`: INPO's tournament; the judge is asked only for its games.
-    `all`: every answer with its own win rate, as SPPO's Algorithm 1 permits. `random`: two answers drawn at random, which of
-    them is the chosen one by their probability (what INPO's eq. 8 assumes).
+    `all`: every answer with its own win rate, as SPPO's Algorithm 1 permits, and all weigh the same: with an even K each stands
+    in one pair (K / 2 pairs a prompt), with an odd K in two (K pairs, so every answer is trained on twice). `random`: two
+    answers drawn at random, which of them is the chosen one by their probability (what INPO's eq. 8 assumes); the judge is
+    asked only for this pair, or for these two against the others where the loss looks at win rates or scores.
     """
 
     name: Literal["best_worst", "knockout", "all", "random"] = "best_worst"

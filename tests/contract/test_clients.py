@@ -8,9 +8,9 @@ from processes import ROOT, service
 from pydantic import SecretStr
 
 from sparring_controller.rounds.clients import JudgeClient, TrainerClient
-from sparring_shared.errors import InvalidInput, Unauthorized, Unavailable
+from sparring_shared.errors import DeadlinePassed, InvalidInput, Unauthorized, Unavailable
 from sparring_shared.run_config import SppoConfig, TrainingConfig
-from sparring_shared.wire.judge import CompareItem, CompareResult, ItemError, RankItem, RankResult
+from sparring_shared.wire.judge import ItemError, RankItem, RankResult
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
 
 PROMPT = "Which of these is a fruit: plum, saw?"
@@ -39,20 +39,17 @@ def test_rank_with_an_error_among_the_items(judge: JudgeClient) -> None:
 
 
 def test_a_judge_that_wants_a_token() -> None:
-    item = CompareItem(prompt=PROMPT, a="plum is a fruit.", b="saw is a fruit.")
+    items = [RankItem(prompt=PROMPT, candidates=("plum is a fruit.", "saw is a fruit."))]
     with service("judge", SPARRING_JUDGE_ENGINE="fake", SPARRING_JUDGE_TOKEN="s3cret") as url:
         with pytest.raises(Unauthorized, match="The bearer token is missing or wrong"):
-            JudgeClient(url).compare([item])
-        assert len(JudgeClient(url, SecretStr("s3cret")).compare([item]).items) == 1
+            JudgeClient(url).rank(items, "pairwise")
+        assert len(JudgeClient(url, SecretStr("s3cret")).rank(items, "pairwise").items) == 1
 
 
-def test_compare_agrees_with_rank(judge: JudgeClient) -> None:
-    (compared,) = judge.compare([CompareItem(prompt=PROMPT, a="plum is a fruit.", b="saw is a fruit.")]).items
-    (ranked,) = judge.rank([RankItem(prompt=PROMPT, candidates=("plum is a fruit.", "saw is a fruit."))], "pairwise").items
-    assert isinstance(compared, CompareResult) and isinstance(ranked, RankResult)
-    assert compared.p_a == pytest.approx(ranked.probs[0][1])
-    assert compared.p_a > 0.5
-    assert (compared.logit_ab, compared.logit_ba) == pytest.approx((ranked.logits[0][1], ranked.logits[1][0]))
+def test_the_judge_is_told_how_long_it_may_take() -> None:
+    items = [RankItem(prompt=PROMPT, candidates=("plum is a fruit.", "saw is a fruit."))]
+    with service("judge", SPARRING_JUDGE_ENGINE="fake") as url, pytest.raises(DeadlinePassed, match="The deadline passed"):
+        JudgeClient(url, seconds=1e-9).rank(items, "pairwise")
 
 
 def test_trainer_jobs_that_cannot_be(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PAIRS = [(ANSWERS[1], ANSWERS[0]), ("plum is a tool.", "saw is a tool.")]
 PROMPTS = [PROMPT, OTHER_PROMPT]
 INFO = (
     b'{"name": "n", "revision": "r", "engine": "e", "device": "d", "note": null, "limits": {"max_items": 1, '
-    b'"max_candidates": 2, "max_body_bytes": 3, "source_max_tokens": 4, "candidate_max_tokens": 5}}'
+    b'"max_candidates": 2, "max_passes": 2, "max_body_bytes": 3, "source_max_tokens": 4, "candidate_max_tokens": 5}}'
 )
 BUSY = b'{"error": {"type": "busy", "message": "The queue is full.", "detail": null}}'
 

@@ -17,7 +17,7 @@ from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
 from sparring_controller.rounds.prompts.run_prompts import read_prompts
 from sparring_controller.terminal.prompt_tables import examples, left_out, prompts_table
-from sparring_controller.terminal.round_tables import over_optimisation, rich_table, round_reports
+from sparring_controller.terminal.round_tables import notes, rich_table, round_reports
 from sparring_controller.terminal.runs_client import RunsClient, find_controller
 from sparring_controller.terminal.watching import watch as watch_run
 from sparring_shared.errors import InvalidInput, NotFound, SparringError, Unavailable, fail
@@ -249,7 +249,7 @@ def _print_run(status: RunStatus, console: Console) -> None:
     reports = round_reports(status)
     if reports:
         console.print(rich_table(f"{status.name} ({status.config.algorithm.name})", reports))
-        for note in over_optimisation(reports):
+        for note in notes(reports):
             console.print(note, soft_wrap=True, highlight=False)
 
 

@@ -18,7 +18,8 @@ class ControllerSettings(FolderSettings):
     like the token that the judge wants, are never logged.
 
     A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for
-    another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails.
+    another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails. A request to the
+    generator may take `sampling_seconds`, one to the judge `judging_seconds`, one to the trainer `trainer_seconds`.
     `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job trains. A worker touches
     `heartbeat_file`, if one is set, for as long as it hears Redis.
     """
@@ -36,6 +37,9 @@ class ControllerSettings(FolderSettings):
     lease_seconds: Seconds = 30
     reconcile_seconds: Seconds = 5
     patience_seconds: Seconds = 600
+    sampling_seconds: Seconds = 600
+    judging_seconds: Seconds = 600
+    trainer_seconds: Seconds = 60
     gpu_shared: bool = False
     sampling_concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
     heartbeat_file: Path | None = None

@@ -1,6 +1,7 @@
 """`python -m sparring_judge`: read the settings, look at the model's files, serve, load in the background."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from sparring_judge.queue.background_judge import BackgroundJudge
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import SparringError, fail
 from sparring_shared.http import serve
+
+FAILED = os.EX_SOFTWARE
+"""The judge's exit code when its engine or its queue failed while it served; whoever keeps it starts it again."""
 
 
 def loader(settings: JudgeSettings) -> Callable[[], Engine]:
@@ -27,7 +31,7 @@ def loader(settings: JudgeSettings) -> Callable[[], Engine]:
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; exit code 2 with one sentence if the settings or the model are wrong."""
+    """Serve until SIGTERM or Ctrl-C; exit code 2 with one sentence for wrong settings or model, 70 if it failed later."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = JudgeSettings.read()
@@ -38,7 +42,7 @@ def main() -> int:
 
     app = create_app(settings, judge)
     code = serve(app, "judge", settings.host, settings.port, drain_seconds=settings.drain_seconds)
-    return code if judge.failure is None else fail(judge.failure.message)
+    return code if judge.failure is None else fail(judge.failure.message, FAILED if judge.has_served else 2)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class JudgeSettings(BaseSettings):
     with one, the process that answers computes as well. Token limits, in tokens with tag and separators, are those of the
     model's config unless set here.
 
+    A request may hold `max_items` items of `max_candidates` answers, and `max_passes` comparisons, both orders counted.
     `max_queued` units of work may wait before a request is refused (429); a request may take `deadline_seconds`; when the
     process is asked to end, it has `drain_seconds` to finish what it began. `lone_answer_against` is the answer that a
     compatibility route compares an answer with that has no rival in its request.
@@ -52,6 +53,7 @@ class JudgeSettings(BaseSettings):
 
     max_items: Count = 256
     max_candidates: Annotated[int, Field(ge=2, le=32)] = 32
+    max_passes: Count = 65_536
     max_body_bytes: Count = 16 << 20
     max_queued: Count = 100_000
     deadline_seconds: Seconds = 600

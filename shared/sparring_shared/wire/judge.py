@@ -129,10 +129,11 @@ class ResultLine(Record):
 
 
 class JudgeLimits(Record):
-    """What one request may hold; lengths in tokens, tags and separators included."""
+    """What one request may hold; lengths in tokens, tags and separators included; `max_passes` comparisons, in both orders."""
 
     max_items: int
     max_candidates: int
+    max_passes: int
     max_body_bytes: int
     source_max_tokens: int
     candidate_max_tokens: int

@@ -48,8 +48,9 @@ class JobStatus(Record):
     """Answer of the job endpoints.
 
     `metrics` are the latest of the training loop (loss, loss_scaled, chosen_logratio, rejected_logratio, margin, target_gap,
-    kl, learning_rate, grad_norm, chosen_tokens, rejected_tokens ...; log-ratios in nats); `eta_seconds` is None until a
-    step is done. `checkpoint` stands once `state` is `succeeded`, `error` once it is `failed`.
+    kl, learning_rate, grad_norm ...; log-ratios in nats), of a job that has succeeded means of its last epoch, with lengths
+    and cuts (chosen_tokens, rejected_tokens, cut_answers, cut_prompts, lost_tokens). `eta_seconds` is None until a step is
+    done. `checkpoint` stands once `state` is `succeeded`, `error` once it is `failed`.
     """
 
     job_id: str

@@ -7,6 +7,8 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from sparring_shared.artifacts import publish_checkpoint
-from sparring_shared.errors import Conflict, NotFound, PolicyMismatch, SparringError
+from sparring_shared.errors import Conflict, InvalidInput, NotFound, PolicyMismatch, SparringError
 from sparring_shared.http import error_answer
 from sparring_shared.preference import pairwise_probs, scores, win_rates
 from sparring_shared.wire.generator import POLICY_HEADER, PolicyLoad, PolicyStatus
-from sparring_shared.wire.judge import CompareRequest, RankRequest
+from sparring_shared.wire.judge import RankItem, RankRequest
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus, RunningJob
 
 JUDGE = {"name": "length", "revision": "1"}
@@ -37,9 +39,11 @@ def model_folder(folder: Path, weights: str) -> Path:
 class Below:
     """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator.
 
-    `slept`: whether the generator slept when each job started. `bodies` are what the policy was asked, `judged` the prompts
-    that the judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. The
-    generator serves the model in `root` with a `context` of so many words.
+    `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
+    error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
+    items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
+    `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
+    choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
     """
 
     def __init__(self) -> None:
@@ -56,10 +60,15 @@ class Below:
         self.claims_to_be: str | None = None
         self.too_long: set[str] = set()
         self.unjudgeable: set[str] = set()
+        self.judge = JUDGE
+        self.judge_fails: list[SparringError] = []
+        self.judge_refuses: Callable[[RankRequest], SparringError | None] = lambda _: None
+        self.ill: dict[str, list[str]] = {}
+        self.judged: Counter[str] = Counter()
         self.games: dict[str, int] = {}
         self.same_text = False
         self.bodies: list[dict[str, Any]] = []
-        self.judged: list[Any] = []
+        self.shown: list[Any] = []
         self.ends: dict[str, str] = {}
         self.says: dict[int, str] = {}
         self.root = ""
@@ -141,13 +150,13 @@ def create_below(below: Below) -> FastAPI:
 
     @app.post("/v1/rank")
     def rank(body: RankRequest) -> dict[str, Any]:
-        below.judged += [item.prompt for item in body.items]
-        return {"judge": JUDGE, "items": [_ranked(below, item) for item in body.items]}
-
-    @app.post("/v1/compare")
-    def compare(body: CompareRequest) -> dict[str, Any]:
-        below.judged += [item.prompt for item in body.items]
-        return {"judge": JUDGE, "items": [_compared(item.a, item.b) for item in body.items]}
+        error = below.judge_fails.pop(0) if below.judge_fails else below.judge_refuses(body)
+        if error is not None:
+            raise error
+        if all(_text(item) in below.unjudgeable for item in body.items):
+            raise InvalidInput("items.0: It cannot be judged.")
+        below.shown += [item.prompt for item in body.items]
+        return {"judge": below.judge, "items": [_ranked(below, item) for item in body.items]}
 
     @app.put("/v1/jobs/{job_id}")
     def start(job_id: str, body: JobRequest) -> JobStatus:
@@ -201,13 +210,16 @@ def _choice(below: Below, prompt: str, body: dict[str, Any], index: int) -> dict
     }
 
 
-def _question(item: Any) -> str:
+def _text(item: RankItem) -> str:
     return item.prompt if isinstance(item.prompt, str) else item.prompt[-1].content
 
 
-def _ranked(below: Below, item: Any) -> dict[str, Any]:
-    if _question(item) in below.unjudgeable:
+def _ranked(below: Below, item: RankItem) -> dict[str, Any]:
+    if _text(item) in below.unjudgeable:
         return {"error": {"type": "invalid_input", "message": "It cannot be judged.", "detail": None}}
+    if below.ill.get(_text(item)):
+        return {"error": {"type": below.ill[_text(item)].pop(0), "message": "It is ill.", "detail": None}}
+    below.judged[_text(item)] += 1
     lengths = [len(text) for text in item.candidates]
     logits = [[float(a - b) / 5 for b in lengths] for a in lengths]
     probs = pairwise_probs(logits)
@@ -225,9 +237,10 @@ def _ranked(below: Below, item: Any) -> dict[str, Any]:
     }
 
 
-def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list[float]]) -> dict[str, Any]:
+def _partly(below: Below, item: RankItem, logits: list[list[float]], probs: list[list[float]]) -> dict[str, Any]:
     """Only what was asked for; `games` counts the pairs of each prompt."""
-    prompt = _question(item)
+    assert item.pairs is not None
+    prompt = _text(item)
     below.games[prompt] = below.games.get(prompt, 0) + len(item.pairs)
     asked = {pair for i, j in item.pairs for pair in ((i, j), (j, i))} | {(i, i) for i in range(len(logits))}
 
@@ -244,12 +257,6 @@ def _partly(below: Below, item: Any, logits: list[list[float]], probs: list[list
         **whole,
         **READING,
     }
-
-
-def _compared(a: str, b: str) -> dict[str, Any]:
-    p = float(pairwise_probs([[0, len(a) - len(b)], [len(b) - len(a), 0]])[0, 1])
-    sides = {"truncated": [False, False], "tokens": [1, 1], "position_consistent": True}
-    return {"p_a": p, "logit_ab": 0.0, "logit_ba": 0.0, **sides, **READING}
 
 
 def _status(job_id: str, state: Any, step: int, **more: Any) -> JobStatus:

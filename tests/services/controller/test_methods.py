@@ -52,6 +52,24 @@ def test_a_tournament_asks_the_judge_only_for_its_games(
     assert [sum(math.isnan(p) for row in matrix.probs for p in row) for matrix in matrices] == [56 - 2 * 11] * len(matrices)
 
 
+def test_a_random_pair_is_all_that_the_judge_is_asked_for(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    config["sampling"]["k"] = 8
+    run_id = start(controller, config | {"algorithm": {"name": "inpo"}, "selection": {"name": "random"}}, 1)
+    report = play(worker, controller, run_id).rounds[1].report or {}
+    assert sorted(below.games.values()) == [1] * 10
+    assert report["pairs"] + sum(report["dropped"].values()) == 10
+    below.games.clear()
+    config["algorithm"] = {"name": "rebel"}
+    run_id = controller.create(
+        Request("rebel", None), RunConfig.model_validate(config | {"selection": {"name": "random"}})
+    ).run_id
+    controller.play(Request("rebel", "play"), run_id, 1)
+    assert play(worker, controller, run_id).status == "idle"
+    assert sorted(below.games.values()) == [13] * 10
+
+
 def test_every_method_gets_the_policies_that_it_is_against(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:

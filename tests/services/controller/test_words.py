@@ -61,7 +61,7 @@ def test_round_evaluation_and_judge_have_the_same_words(
     assert [[body[key] for key in kept] for body in below.bodies] == [expected] * len(below.bodies)
     assert {body["messages"][0]["content"] for body in below.bodies} == {"Be brief."}
     assert {body["n"] for body in below.bodies} == {3, 1}
-    assert {prompt[0].content for prompt in below.judged} == {"Be brief."}
+    assert {prompt[0].content for prompt in below.shown} == {"Be brief."}
     assert {pair.prompt[0].role for pair in of_round(controller, run_id, "pairs", Pair)} == {"system"}
     assert [len(answer.prompt.messages) for answer in answers(controller, run_id, 1)] == [2] * 6
 
@@ -85,8 +85,8 @@ def test_a_templated_judge_sees_the_text_of_the_policys_template(
     run_id = start(controller, config | changed, 1)
     play(worker, controller, run_id)
     asked = [*of_round(controller, run_id, "candidates", CandidateSet), *answers(controller, run_id, 1)]
-    assert below.judged
-    assert set(below.judged) <= {row.prompt_text for row in asked}
+    assert below.shown
+    assert set(below.shown) <= {row.prompt_text for row in asked}
 
 
 def test_the_judge_sees_no_thinking_and_unfinished_answers_are_left_out_and_counted(

@@ -46,6 +46,7 @@ def test_info_names_the_judge_and_its_limits(client: TestClient, small_judge: Pa
         "limits": {
             "max_items": 8,
             "max_candidates": 6,
+            "max_passes": 65_536,
             "max_body_bytes": 100_000,
             "source_max_tokens": 1224,
             "candidate_max_tokens": 412,

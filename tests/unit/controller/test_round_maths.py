@@ -5,7 +5,7 @@ import pytest
 
 from sparring_controller.rounds.draws import round_prompts, seed_of, shards
 from sparring_controller.rounds.estimates import Estimate, estimate, win
-from sparring_controller.rounds.selection import NoPair, choose, pairs_of
+from sparring_controller.rounds.selection import NoPair, choose, pairs_of, pairs_to_judge
 from sparring_shared.records import Candidate, CandidateSet, JudgeRef, Message, PolicyRef, PreferenceMatrix, Prompt
 from sparring_shared.run_config import RunConfig, SelectionConfig
 
@@ -133,3 +133,75 @@ def test_a_tournament_needs_only_its_own_games() -> None:
     found = pairs_of(run_config(selection={"name": "knockout"}, algorithm={"name": "inpo"}), candidate_set("abc"), played, 0)
     assert not isinstance(found, NoPair)
     assert (found[0].chosen_index, found[0].rejected_index, found[0].chosen_score) == (0, 1, None)
+
+
+def random_run(**changed: Any) -> RunConfig:
+    return run_config(selection={"name": "random"}, **changed)
+
+
+def test_random_has_no_more_judged_than_its_loss_looks_at() -> None:
+    drawn = choose(SelectionConfig(name="random"), list("abcdefgh"), matrix([[0.0] * 8] * 8, [[0.5] * 8] * 8), 7)
+    assert drawn in ([(5, 6)], [(6, 5)])
+    assert pairs_to_judge(random_run(algorithm={"name": "inpo"}), 8, 7) == ((5, 6),)
+    assert pairs_to_judge(random_run(algorithm={"name": "sppo", "targets": "pair"}), 8, 7) == ((5, 6),)
+    against_all = (*((i, 5) for i in range(5)), *((i, 6) for i in range(6)), (5, 7), (6, 7))
+    for algorithm in ({"name": "sppo"}, {"name": "rebel"}, {"name": "gpo"}):
+        assert pairs_to_judge(random_run(algorithm=algorithm), 8, 7) == tuple(sorted(against_all))
+    assert len(against_all) * 2 == 26
+
+
+def test_random_with_an_estimate_of_few_has_only_these_judged() -> None:
+    assert pairs_to_judge(random_run(judge={"estimator_k": 2}), 8, 7) == ((5, 6),)
+    three = pairs_to_judge(random_run(judge={"estimator_k": 3}), 8, 7)
+    assert three is not None and len(three) == 3 and (5, 6) in three
+    assert len(pairs_to_judge(random_run(judge={"estimator_k": 3}, algorithm={"name": "gpo"}), 8, 7) or ()) == 13
+
+
+def test_what_needs_the_whole_matrix_has_it_judged() -> None:
+    assert pairs_to_judge(run_config(), 8, 7) is None
+    assert pairs_to_judge(run_config(selection={"name": "all"}), 8, 7) is None
+    assert pairs_to_judge(random_run(judge={"estimator": "official"}, algorithm={"name": "inpo"}), 8, 7) is None
+
+
+def only(known: tuple[tuple[int, int], ...] | None, whole: PreferenceMatrix) -> PreferenceMatrix:
+    """A matrix of which the judge was asked these pairs only."""
+    assert known is not None
+    asked = {*known, *((j, i) for i, j in known)}
+
+    def part(rows: tuple[tuple[float, ...], ...]) -> list[list[float]]:
+        return [[v if i == j or (i, j) in asked else math.nan for j, v in enumerate(row)] for i, row in enumerate(rows)]
+
+    return matrix(part(whole.logits), part(whole.probs))
+
+
+@pytest.mark.parametrize("judge", [{}, {"estimator_k": 2}, {"estimator_k": 3}])
+@pytest.mark.parametrize("algorithm", ["sppo", "rebel", "gpo"])
+def test_the_pair_of_random_is_the_same_as_if_all_had_been_judged(algorithm: str, judge: dict[str, int]) -> None:
+    logits = [[0.0, 1.5, -0.5, 0.25], [-1.0, 0.0, 2.0, -1.25], [0.5, -2.5, 0.0, 0.75], [-0.25, 1.0, -0.75, 0.0]]
+    probs = [[1 / (1 + math.exp(-(logits[i][j] - logits[j][i]) / 2)) for j in range(4)] for i in range(4)]
+    whole = matrix(logits, probs)
+    config = random_run(algorithm={"name": algorithm}, judge=judge)
+    for seed in range(20):
+        partly = pairs_of(config, candidate_set("abcd"), only(pairs_to_judge(config, 4, seed), whole), seed)
+        fully = pairs_of(config, candidate_set("abcd"), whole, seed)
+        assert not isinstance(partly, NoPair) and not isinstance(fully, NoPair)
+        unseen = {"chosen_score": None, "rejected_score": None} if partly[0].chosen_score is None else {}
+        assert partly == [fully[0].model_copy(update=unseen)]
+        assert (partly[0].chosen_score is None) == (judge != {} and algorithm != "gpo")
+
+
+def test_random_shows_the_win_rate_of_its_pair_where_nothing_else_was_judged() -> None:
+    config = random_run(algorithm={"name": "inpo"})
+    found = pairs_of(config, candidate_set("abc"), only(pairs_to_judge(config, 3, 0), CLEAR), 0)
+    assert not isinstance(found, NoPair)
+    (pair,) = found
+    assert (pair.chosen_win_rate, pair.rejected_win_rate) == pytest.approx(
+        ((0.5 + pair.chosen_beats_rejected) / 2, (1.5 - pair.chosen_beats_rejected) / 2)
+    )
+    assert pair.chosen_score is None
+
+
+def test_with_an_odd_number_all_takes_every_answer_twice_with_an_even_one_once() -> None:
+    four = matrix([[0, 2, 1, 1], [-2, 0, -1, 0], [-1, 1, 0, 1], [-1, 0, -1, 0]], [[0.5] * 4] * 4)
+    assert choose(SelectionConfig(name="all"), list("abcd"), four) == [(0, 1), (2, 3)]
+    assert choose(SelectionConfig(name="all"), list("abc"), CLEAR) == [(0, 2), (2, 1), (0, 1)]

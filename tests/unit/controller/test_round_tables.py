@@ -5,7 +5,7 @@ import io
 from reports import BASE, FIRST, SECOND, report
 from rich.console import Console
 
-from sparring_controller.terminal.round_tables import markdown_table, over_optimisation, rich_table
+from sparring_controller.terminal.round_tables import markdown_table, notes, over_optimisation, rich_table
 
 TABLE = (
     "| round | win rate vs base | vs previous | right | tokens | log-ratio chosen | rejected | generate s | judge s | train s "
@@ -33,6 +33,16 @@ def test_a_win_with_fewer_right_answers_is_told() -> None:
     assert over_optimisation([BASE, FIRST, SECOND]) == [
         "Round 2: the judge prefers it to round 1 (win rate 0.570) while the share of right answers fell from 0.470 to 0.450: "
         "the policy is over-optimised for the judge."
+    ]
+
+
+def test_what_training_cut_is_told() -> None:
+    cut = {"cut_answers": 0.125, "cut_prompts": 0.0, "lost_tokens": 12345.0}
+    whole = {"cut_answers": 0.0, "cut_prompts": 0.0, "lost_tokens": 0.0}
+    told = [BASE, FIRST.model_copy(update={"training": cut}), SECOND.model_copy(update={"training": whole})]
+    assert notes(told) == [
+        *over_optimisation(told),
+        "Round 1: training.max_length cut 12.5% of the answers (12,345 tokens lost) and 0.0% of the prompts.",
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from sparring_judge.engines.engine import Computed, Description
 from sparring_judge.queue.scheduler import Scheduler
 from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit
-from sparring_shared.errors import Broken, Busy, InvalidInput
+from sparring_shared.errors import Broken, Busy, InvalidInput, SparringError, Unavailable
 
 
 class HandSlot:
@@ -221,5 +221,58 @@ def test_without_a_cache_everything_is_computed() -> None:
             for _ in range(2):
                 await judged(scheduler, plan(unit("a")))
             assert slot.begun == [["a"], ["a"]]
+
+    run(test)
+
+
+class ShortSlot(HandSlot):
+    """Gives no value for the last unit, which no engine does."""
+
+    async def compute(self, units: Sequence[Unit]) -> Computed:
+        return Computed((await super().compute(units)).values[:-1])
+
+
+def test_when_the_queue_itself_fails_nobody_waits_and_it_is_told_once() -> None:
+    async def test() -> None:
+        told: list[SparringError] = []
+        slots = [ShortSlot(batch_tokens=2), ShortSlot(batch_tokens=2)]
+        scheduler = Scheduler(slots, max_queued=100, cache_entries=0, on_failure=told.append)
+        asked = asyncio.create_task(judged(scheduler, plan(unit("a", 1.5)), plan(unit("b")), plan(unit("c")), plan(unit("d"))))
+        await settle()
+        slots[0].step()
+        found = await asked
+        assert [type(one) for one in found] == [Judgement, Unavailable, Unavailable, Unavailable]
+        assert [error.message for error in told] == ["The judge failed (ValueError; see its log) and has to be started again."]
+        with pytest.raises(Unavailable, match="has to be started again"):
+            await judged(scheduler, plan(unit("a", 1.5)))
+        await scheduler.close()
+
+    run(test)
+
+
+def test_an_engine_that_fails_on_what_it_can_compute_is_at_fault() -> None:
+    async def test() -> None:
+        told: list[SparringError] = []
+        slot = HandSlot(batch_tokens=9)
+        probe = [unit("probe", "poison")]
+        scheduler = Scheduler([slot], max_queued=100, cache_entries=0, probe=probe, on_failure=told.append)
+        slot.step(10)
+        (found,) = await judged(scheduler, plan(unit("a", "poison")))
+        assert isinstance(found, Unavailable)
+        assert (slot.begun, len(told)) == ([["a"], ["probe"]], 1)
+        await scheduler.close()
+
+    run(test)
+
+
+def test_a_unit_that_fails_where_the_probe_does_not_is_at_fault_itself() -> None:
+    async def test() -> None:
+        slot = HandSlot(batch_tokens=9)
+        scheduler = Scheduler([slot], max_queued=100, cache_entries=0, probe=[unit("probe")])
+        slot.step(10)
+        bad, good = await judged(scheduler, plan(unit("bad", "poison")), plan(unit("good", 3.0)))
+        assert isinstance(bad, Broken) and isinstance(good, Judgement)
+        assert slot.begun == [["bad", "good"], ["bad"], ["probe"], ["good"]]
+        await scheduler.close()
 
     run(test)

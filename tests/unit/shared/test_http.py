@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sparring_shared.client import ServiceClient
-from sparring_shared.errors import Conflict, PolicyMismatch, Unavailable
+from sparring_shared.errors import Broken, Busy, Conflict, DeadlinePassed, PolicyMismatch, SparringError, TooLarge, Unavailable
 from sparring_shared.http import create_service, port_is_free
 from sparring_shared.records import PolicyRef
 
@@ -67,6 +67,33 @@ def test_the_client_raises_the_error_that_was_sent() -> None:
         service.call("GET", "/v1/policy", PolicyRef)
     assert caught.value.detail == 3
     assert isinstance(caught.value, Conflict)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (408, DeadlinePassed),
+        (413, TooLarge),
+        (429, Busy),
+        (502, Unavailable),
+        (503, Unavailable),
+        (504, Unavailable),
+        (500, Broken),
+    ],
+)
+def test_what_a_proxy_answers_in_words_of_its_own_is_understood(status: int, kind: type[SparringError]) -> None:
+    proxy = httpx.MockTransport(lambda _: httpx.Response(status, text="<html>no</html>"))
+    with pytest.raises(SparringError, match=f"http://x/v1/judge answered {status}: <html>no</html>") as caught:
+        ServiceClient("judge", "http://x", transport=proxy).call("GET", "/v1/judge", PolicyRef)
+    assert type(caught.value) is kind
+
+
+def test_an_answer_that_cannot_be_read_is_broken() -> None:
+    other = httpx.MockTransport(lambda _: httpx.Response(200, json={"version": "x", "digest": "d"}))
+    with pytest.raises(
+        Broken, match=r"http://x/v1/policy answered what cannot be read: version: Input should be a valid integer"
+    ):
+        ServiceClient("generator", "http://x", transport=other).call("GET", "/v1/policy", PolicyRef)
 
 
 def test_a_silent_service_is_named() -> None:

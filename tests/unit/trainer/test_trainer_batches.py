@@ -9,7 +9,7 @@ from sparring_trainer.learning.examples import Example
 
 def example(prompt: int, chosen: int, rejected: int) -> Example:
     ids = tuple(range(1, prompt + 1)), tuple(range(11, chosen + 11)), tuple(range(21, rejected + 21))
-    return Example(*ids, win_rates=(0.75, 0.25), sampled_logprobs=(0.0, 0.0), truncated=False)
+    return Example(*ids, win_rates=(0.75, 0.25), sampled_logprobs=(0.0, 0.0))
 
 
 def test_every_epoch_plays_every_pair_once_in_its_own_order() -> None:

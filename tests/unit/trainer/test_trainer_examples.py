@@ -2,7 +2,7 @@ import pytest
 
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message, Pair, PolicyRef
-from sparring_trainer.learning.examples import Example, sampler_gap, to_example, truncate
+from sparring_trainer.learning.examples import Example, cuts, sampler_gap, to_example, truncate
 
 LIMITS = {"max_length": 10, "max_prompt_length": 4}
 
@@ -47,7 +47,7 @@ def pair(**changed: object) -> Pair:
 def test_an_example_has_the_sampled_tokens_not_those_of_the_text() -> None:
     example = to_example(pair(), vocabulary=8, **LIMITS)
 
-    assert example == Example((1, 3), (5, 2), (6, 7, 2), (0.75, 0.25), (-1.5, -2.5), truncated=False)
+    assert example == Example((1, 3), (5, 2), (6, 7, 2), (0.75, 0.25), (-1.5, -2.5), lost=(0, 0, 0))
     assert example.length == 5
 
 
@@ -60,6 +60,22 @@ def test_the_sampler_is_compared_only_where_nothing_was_cut() -> None:
     whole = to_example(pair(), vocabulary=8, **LIMITS)
     cut = to_example(pair(prompt_token_ids=(1,) * 9), vocabulary=8, **LIMITS)
 
-    assert cut.truncated
+    assert cut.lost == (5, 0, 0)
     assert sampler_gap([whole, cut], [(-1.25, -3.25), (-100, -100)]) == 0.5
     assert sampler_gap([cut], [(-100, -100)]) is None
+
+
+def test_what_the_cut_took_is_counted_and_lengths_are_those_before_it() -> None:
+    long = tuple(range(2, 8)) * 2
+    examples = [
+        to_example(pair(), vocabulary=8, **LIMITS),
+        to_example(pair(prompt_token_ids=(1,) * 9, chosen_token_ids=long), vocabulary=8, **LIMITS),
+    ]
+    assert examples[1].lost == (5, 6, 0)
+    assert cuts(examples) == {
+        "chosen_tokens": (2 + 12) / 2,
+        "rejected_tokens": 3,
+        "cut_answers": 1 / 4,
+        "cut_prompts": 1 / 2,
+        "lost_tokens": 6,
+    }

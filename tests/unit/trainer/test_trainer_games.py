@@ -1,5 +1,7 @@
 """Our losses on games with a known equilibrium: what the theory says, with bounds and fixed seeds."""
 
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +10,30 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
-from sparring_shared.preference import official_probs
-from sparring_trainer.games import closed_form, play, tabular
+from sparring_shared.preference import best_worst, official_probs, pairwise_probs, scores, sigmoid, win_rates
+from sparring_trainer.games import closed_form, play, samples, tabular
 from sparring_trainer.games.__main__ import main
 from sparring_trainer.games.equilibrium import duality_gap, nash, regularised_nash
 from sparring_trainer.games.findings import half_distance, long_run, rate_bound, turns
-from sparring_trainer.games.matrices import GAMES, Game, check_game
+from sparring_trainer.games.matrices import FAMILIES, GAMES, Game, check_game
+from sparring_trainer.games.samples import Estimator
+from sparring_trainer.games.survey import METHODS, Course, Family, K, measured_rounds, played, survey
+from sparring_trainer.games.tables import survey_table
 from sparring_trainer.games.tabular import Pairs
 from sparring_trainer.learning.losses import mixture
 
 CYCLIC = [game for name, game in GAMES.items() if name != "bradley-terry"]
 CONTROL = GAMES["bradley-terry"]
 RPS = GAMES["rock-paper-scissors"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    # Tensors of a few numbers: more threads only wait for each other.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def names(game: Game) -> str:
@@ -70,11 +84,91 @@ def test_the_minimisers_of_the_margin_losses_are_their_mirror_steps(game: Game) 
         assert far(tabular.minimise(objective, previous, previous.exp()), closed) < 1e-4
 
 
-def test_the_minimiser_of_dpo_is_the_tilt_by_a_reward_where_there_is_one() -> None:
-    previous, reference, _, pairs = first_round(CONTROL)
+@pytest.mark.parametrize("game", GAMES.values(), ids=names)
+def test_the_minimiser_of_dpo_is_the_tilt_by_the_reward_that_gives_the_true_win_rates(game: Game) -> None:
+    previous, reference, rates, pairs = first_round(game)
+    policy = previous.exp().numpy()
+    reward = closed_form.bradley_terry_reward(game.probs, policy, np.zeros(len(policy)))
+    assert np.abs(sigmoid(reward[:, None] - reward) @ policy - rates.numpy()).max() < 1e-6
     found = tabular.minimise(tabular.dpo(pairs, reference, beta=2.0), previous, previous.exp(), step=1.0, most=5000)
-    rewards = CONTROL.logits.mean(axis=1)
-    assert far(found, log_softmax(reference.numpy() + rewards / 2.0)) < 1e-4
+    assert far(found, log_softmax(reference.numpy() + reward / 2.0)) < 1e-4
+
+
+def test_where_a_reward_explains_all_it_is_the_one_that_is_found() -> None:
+    policy = CONTROL.start
+    reward = closed_form.bradley_terry_reward(CONTROL.probs, policy, np.zeros(5))
+    rewards = np.array([1.0, 0.4, 0.0, -0.3, -1.1])
+    assert reward == pytest.approx(rewards - policy @ rewards, abs=1e-6)
+
+
+def one_by_one(game: Game, k: int, estimator: Estimator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean win rate of each answer drawn [n], and chances that an answer is the best and the worst, from all n^k sequences."""
+    found = np.zeros((3, len(game.start)))
+    for drawn in map(list, product(range(len(game.start)), repeat=k)):
+        chance, among = game.start[drawn].prod(), game.logits[np.ix_(drawn, drawn)]
+        rates = win_rates((pairwise_probs if estimator == "pairwise" else official_probs)(among))
+        np.add.at(found[0], drawn, chance * rates / k)
+        pair = best_worst(scores(among).round(12))
+        if pair is not None:
+            found[1, drawn[pair[0]]] += chance
+            found[2, drawn[pair[1]]] += chance
+    return found[0] / game.start, found[1], found[2]
+
+
+@pytest.mark.parametrize("estimator", ["pairwise", "official"])
+@pytest.mark.parametrize("game", [RPS, GAMES["random-4"]], ids=names)
+def test_enumerated_samples_are_all_sequences_of_draws(game: Game, estimator: Estimator) -> None:
+    rates, best, worst = one_by_one(game, 4, estimator)
+    told, log_policy = samples.told(game.logits[None], 4), np.log(game.start)
+    others = samples.chances(log_policy, 3)
+    assert others.sum() == pytest.approx(1)
+    assert others @ told.rates[estimator][0] == pytest.approx(rates)
+    assert 4 * game.start * (others @ told.best[0]) == pytest.approx(best)
+    assert 4 * game.start * (others @ told.worst[0]) == pytest.approx(worst)
+
+
+def test_official_win_rates_of_five_draws_on_rock_paper_scissors() -> None:
+    others, told = samples.chances(np.log(RPS.start), 4), samples.told(RPS.logits[None], 5)
+    assert others @ told.rates["official"][0] == pytest.approx([0.5386, 0.5818, 0.3811], abs=5e-5)
+    # With K answers of pi_t, `pairwise` is P(y beats pi_t) but for the answer itself: one half of one in K.
+    assert others @ told.rates["pairwise"][0] == pytest.approx(0.8 * (RPS.probs @ RPS.start) + 0.1)
+
+
+def family_of(game: Game) -> Family:
+    return Family(game.probs[None], samples.told(game.logits[None], K))
+
+
+def signal_of(method: str, game: Game) -> np.ndarray:
+    log_policy = np.log(game.start)[None]
+    return METHODS[method](family_of(game))(log_policy, np.zeros_like(log_policy))[0]
+
+
+@pytest.mark.parametrize("game", GAMES.values(), ids=names)
+def test_the_minimisers_on_the_best_and_the_worst_are_the_surveyed_tilts(game: Game) -> None:
+    previous, judged = torch.from_numpy(np.log(game.start)), samples.judged(game.logits, K)
+    estimators: tuple[tuple[str, Estimator], ...] = (
+        (f"SPPO, best and worst of {K}", "pairwise"),
+        (f"SPPO, official, best and worst of {K}", "official"),
+    )
+    for method, estimator in estimators:
+        rates = signal_of(method, game)
+        baseline = closed_form.log_partition(previous.numpy(), rates, 3.0) / 3.0
+        pairs = tabular.best_worst_pairs(previous, judged, K, estimator)
+        objective = tabular.sppo(pairs, previous, eta=3.0, baseline=baseline)
+        found = tabular.minimise(objective, previous, tabular.seen(pairs, previous.exp()))
+        assert far(found, closed_form.multiplicative_weights(previous.numpy(), rates, 3.0)) < 1e-4
+
+
+@pytest.mark.parametrize("game", CYCLIC, ids=names)
+def test_dpo_on_the_best_and_the_worst_is_surveyed_by_its_gradient(game: Game) -> None:
+    previous = torch.from_numpy(np.log(game.start)).requires_grad_()
+    judged = samples.judged(game.logits, K)
+    pairs = tabular.best_worst_pairs(previous.detach(), judged, K, "pairwise")
+    tabular.dpo(pairs, previous.detach(), beta=2.0)(previous).backward()
+    assert previous.grad is not None
+    pull = -previous.grad.numpy() / game.start
+    surveyed = signal_of(f"iterative DPO, best and worst of {K}", game)
+    assert pull / np.abs(pull).max() == pytest.approx(surveyed / np.abs(surveyed).max())
 
 
 @pytest.mark.parametrize("game", GAMES.values(), ids=names)
@@ -129,15 +223,64 @@ def test_with_resets_it_converges_to_the_exact_equilibrium(game: Game) -> None:
     assert np.abs(played.policies[-1] - nash(game.probs)).max() < 1e-5
 
 
-def test_a_bradley_terry_reward_sees_no_difference_on_a_cycle_where_general_preferences_do() -> None:
-    assert np.abs(official_probs(RPS.logits) - 0.5).max() < 1e-12
-    for blind in (play.sppo_official(RPS, 0.2), play.dpo(RPS, 5.0)):
-        played = play.play(RPS, blind, 30)
-        assert np.abs(played.policies - RPS.start).max() < 1e-9
-        assert played.last[-1] > 0.12
-    seeing = play.play(RPS, play.sppo(RPS, 0.2), 100)
-    assert np.abs(seeing.policies - RPS.start).max() > 0.1
-    assert seeing.average[-1] < 0.1
+@pytest.mark.parametrize("one_round", [play.sppo_official(RPS, 0.2), play.dpo(RPS, 5.0)], ids=["official", "dpo"])
+def test_on_a_cycle_what_is_drawn_from_the_policy_moves_it(one_round: play.Round) -> None:
+    moved = play.play(RPS, one_round, 100)
+    assert np.abs(moved.policies - RPS.start).max() > 0.1
+    assert moved.average[-1] < 0.1 < moved.last[-30:].max()
+
+
+def test_where_no_answer_beats_all_general_preferences_come_nearest_and_elsewhere_all_are_near() -> None:
+    courses = {(each.family, each.method): each for each in survey(seed=0, games=12, rounds=3000)}
+    assert len(courses) == len(FAMILIES) * len(METHODS)
+
+    def far_off(family: str, method: str) -> float:
+        return float(np.median(courses[family, method].average[-1]))
+
+    best_and_worst = f"iterative DPO, best and worst of {K}"
+    for family in ("cycle of 3", "random 5, no Condorcet winner"):
+        nearest = far_off(family, "SPPO")
+        assert nearest < 0.01
+        assert far_off(family, f"SPPO, official, best and worst of {K}") > 1.2 * nearest
+        assert far_off(family, best_and_worst) > 4 * nearest
+    for family in ("random 5, a Condorcet winner", "random 5, Bradley-Terry"):
+        assert max(far_off(family, method) for method in METHODS) < 0.012
+        assert max(courses[family, method].last.max() for method in METHODS) < 0.05
+
+
+def test_the_survey_plays_multiplicative_weights() -> None:
+    logits = FAMILIES["cycle of 3"](np.random.default_rng(1), 2)
+    probs = np.stack([pairwise_probs(each) for each in logits])
+    signal = METHODS["SPPO"](Family(probs, samples.told(logits, 2)))
+    average, last = played(signal, probs, (1, 50), spread=0.02)
+
+    start = np.array([1, 2, 3]) / 6
+    rates = probs @ start
+    step = 0.02 / np.sqrt((rates - (rates @ start)[:, None]) ** 2 @ start).mean()
+    for game in range(2):
+        policies = closed_form.many_rounds(probs[game], start, step, 51)
+        assert average[0][game] == pytest.approx(duality_gap(probs[game], start))
+        assert average[1][game] == pytest.approx(duality_gap(probs[game], policies[:50].mean(0)))
+        assert last[game] == pytest.approx(duality_gap(probs[game], policies[50]))
+
+
+def test_families_are_what_they_are_called() -> None:
+    for name, winners in (("cycle of 3", 0), ("random 5, no Condorcet winner", 0), ("random 5, a Condorcet winner", 6)):
+        logits = FAMILIES[name](np.random.default_rng(5), 6)
+        assert np.array_equal(logits, -logits.swapaxes(1, 2))
+        assert ((logits > 0).sum(2) == logits.shape[1] - 1).any(1).sum() == winners
+    assert measured_rounds(10) == tuple(range(1, 11))
+    assert {200, 1000} < set(measured_rounds(1000))
+
+
+def test_the_table_of_the_survey() -> None:
+    average = np.array([[0.5, 0.25, 0.75], [0.005, 0.05, 0.015]])
+    course = Course("cycles", "SPPO", (200, 4000), average, np.array([0.1, 0.2, 0.4]), np.array([0.2, 0.3, 0.7]))
+    printed = survey_table([course]).splitlines()
+    assert printed[0].startswith(
+        "| 3 games each | method | average, 200 rounds | average, 4,000 rounds | its worst | under 0.01 |"
+    )
+    assert printed[2] == "| cycles | SPPO | 0.5000 | 0.0150 | 0.0500 | 33% | 0.200 | 0.400 |"
 
 
 def test_all_agree_on_the_bradley_terry_control() -> None:
@@ -145,7 +288,7 @@ def test_all_agree_on_the_bradley_terry_control() -> None:
     assert best.tolist() == pytest.approx([1, 0, 0, 0, 0])
     for one_round, rounds, reset in (
         (play.sppo(CONTROL, 0.2), 300, None),
-        (play.sppo_official(CONTROL, 0.2), 300, None),
+        (play.sppo_official(CONTROL, 0.2), 150, None),
         (play.dpo(CONTROL, 5.0), 60, None),
         (play.inpo(CONTROL, 0.5, 0.05), 150, 30),
     ):
@@ -185,7 +328,7 @@ def test_the_command_prints_a_table_and_draws_a_figure(tmp_path: Path, capsys: p
     assert main(["--game", "rock-paper-scissors", "--plot", str(tmp_path / "games.png")]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 2 + 8
-    assert "sees no difference: the policy stays" in printed[5]
+    assert "| rock-paper-scissors | SPPO, official | 200 |" in printed[5]
     assert (tmp_path / "games.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert main(["--plot", str(tmp_path / "absent" / "games.png")]) == 2
     assert "there is no folder" in capsys.readouterr().err

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainerState
 
-from sparring_shared.run_config import InpoConfig, SppoConfig, TrainingConfig
+from sparring_shared.algorithms import Algorithm, InpoConfig, KtoConfig, SppoConfig
+from sparring_shared.run_config import TrainingConfig
 from sparring_shared.wire.trainer import JobStatus
 from sparring_trainer.job.folder import JobFolder
 from sparring_trainer.job.progress import Progress
@@ -16,6 +17,7 @@ from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
 from sparring_trainer.learning.examples import Example
 from sparring_trainer.learning.logprobs import bind_scoring
 from sparring_trainer.learning.loop import StepTrainer, enable_gradient_checkpointing, score, training_arguments
+from sparring_trainer.learning.objectives import kl_sums
 
 CONFIG = TrainingConfig(precision="fp32", batch_size=7, micro_batch_tokens=1, learning_rate=1e-3)
 
@@ -26,7 +28,7 @@ def examples(count: int) -> list[Example]:
     def ids(most: int) -> tuple[int, ...]:
         return tuple(draw.integers(3, 37, size=int(draw.integers(1, most))).tolist())
 
-    return [Example(ids(9), ids(6), ids(12), (0.9, 0.3), (0.0, 0.0), truncated=False) for _ in range(count)]
+    return [Example(ids(9), ids(6), ids(12), (0.9, 0.3), (0.0, 0.0)) for _ in range(count)]
 
 
 def policy() -> LlamaForCausalLM:
@@ -43,7 +45,7 @@ def trainer(
     folder: Path,
     model: LlamaForCausalLM,
     steps: Steps,
-    algorithm: SppoConfig | InpoConfig,
+    algorithm: Algorithm,
     save_steps: int = 100,
     **config: str,
 ) -> StepTrainer:
@@ -57,23 +59,39 @@ def trainer(
     return StepTrainer(model, arguments, steps, algorithm=algorithm, schedule_steps=len(steps), on_step=progress.step)
 
 
-def gradients(folder: Path, budget: int, algorithm: SppoConfig | InpoConfig, checkpointing: bool = False) -> list[Tensor]:
+def gradients(folder: Path, budget: int, algorithm: Algorithm, checkpointing: bool = False) -> list[Tensor]:
     pairs, model = examples(7), policy()
     if checkpointing:
         enable_gradient_checkpointing(model)
-    anchors = Anchors(np.full((7, 2), -9, np.float32), np.full((7, 2), (-8, -12), np.float32))
+    # Of the whole step the chosen answers are likelier than under the reference, the rejected ones less.
+    anchors = Anchors(np.full((7, 2), -9, np.float32), np.full((7, 2), (-14, -12), np.float32))
     steps = Steps(pairs, anchors, plan_steps(7, 7, 1, 0), budget=budget)
     loss = trainer(folder, model, steps, algorithm).training_step(model, steps[0])
     return [loss.double(), *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)]
 
 
-@pytest.mark.parametrize("algorithm", [SppoConfig(eta=10), InpoConfig(eta=0.1)])
-def test_micro_batches_change_neither_loss_nor_gradient(tmp_path: Path, algorithm: SppoConfig | InpoConfig) -> None:
+@pytest.mark.parametrize("algorithm", [SppoConfig(eta=10), InpoConfig(eta=0.1), KtoConfig(beta=0.1)])
+def test_micro_batches_change_neither_loss_nor_gradient(tmp_path: Path, algorithm: Algorithm) -> None:
     at_once, one_by_one = (gradients(tmp_path, budget, algorithm) for budget in (10_000, 1))
 
     assert len(at_once) == len(one_by_one) == 1 + 21
     for whole, cut in zip(at_once, one_by_one, strict=True):
         torch.testing.assert_close(whole, cut, atol=1e-10, rtol=1e-6)
+
+
+def test_the_kl_of_kto_is_that_of_the_step_also_where_processes_share_it(tmp_path: Path) -> None:
+    pairs, model = examples(7), policy()
+    anchors = Anchors(np.zeros((7, 2), np.float32), np.full((7, 2), (-14, -12), np.float32))
+    sums: list[Tensor] = []
+    for rank in range(2):
+        steps = Steps(pairs, anchors, plan_steps(7, 7, 1, 0), budget=60, rank=rank, processes=2)
+        _, batches = steps[0]
+        with torch.no_grad():
+            sums += [kl_sums(batch, model(batch.input_ids, batch.starts, batch.lengths)) for batch in batches]
+    arguments = training_arguments(tmp_path, CONFIG, seed=0, save_steps=100)
+    expected = (score(model, pairs, CONFIG, arguments) - anchors.reference).sum(axis=0)
+    assert torch.stack(sums).sum(0).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert expected[0] > 0 > expected[1]
 
 
 def test_gradient_checkpointing_changes_nothing_and_leaves_dropout_off(tmp_path: Path) -> None:
@@ -125,7 +143,7 @@ def test_training_moves_the_policy_and_reports_every_step(tmp_path: Path) -> Non
     rows = JobFolder(tmp_path).metric_rows()
     assert [(row["step"], row["pairs"]) for row in rows] == [(1, 4), (2, 2), (3, 4), (4, 2), (5, 4), (6, 2)]
     assert rows[0]["loss"] == pytest.approx((4**2 + 2**2) / 2)
-    assert set(rows[0]) > {"kl", "grad_norm", "learning_rate", "chosen_tokens", "step_seconds", "target_gap"}
+    assert set(rows[0]) > {"kl", "grad_norm", "learning_rate", "step_seconds", "target_gap"}
     chosen, rejected = (score(model, pairs, CONFIG, arguments) - before).mean(axis=0)
     assert chosen > 0.1 > rejected
     status = JobFolder(tmp_path).status()

@@ -44,11 +44,11 @@ def test_ipo() -> None:
 
 def test_kto_takes_the_kl_of_the_other_half_and_never_less_than_zero() -> None:
     # Mean log-ratios are 2 (chosen) and -1 (rejected, so its KL estimate is 0).
-    loss = kto_pair_loss(of(1, 3), of(-4, 2), beta=0.1)
+    loss = kto_pair_loss(of(1, 3), of(-4, 2), of(2), of(-1), beta=0.1)
     expected = [((1 - sigmoid(0.1 * a)) + (1 - sigmoid(0.1 * (2 - b)))) / 2 for a, b in [(1, -4), (3, 2)]]
     assert loss.tolist() == pytest.approx(expected)
     chosen = of(1, 3).requires_grad_()
-    kto_pair_loss(chosen, of(-4, 2), beta=0.1).sum().backward()
+    kto_pair_loss(chosen, of(-4, 2), chosen.mean(), of(-1), beta=0.1).sum().backward()
     assert chosen.grad is not None
     # No gradient through the KL estimate: only -beta sigmoid' / 2 of each answer's own.
     assert chosen.grad.tolist() == pytest.approx([-0.05 * sigmoid(0.1 * a) * sigmoid(-0.1 * a) for a in (1, 3)])
@@ -101,7 +101,7 @@ ALL: dict[str, Loss] = {
     "inpo": lambda w, l: inpo_loss(w - l, of(1.5), of(0.5), eta=0.05, tau=0.02),  # noqa: E741
     "dpo": lambda w, l: dpo_loss(w - l, of(1.5), beta=0.1),  # noqa: E741
     "ipo": lambda w, l: ipo_loss(w - l, of(1.5), tau=0.05),  # noqa: E741
-    "kto": lambda w, l: kto_pair_loss(w, l, beta=0.1),  # noqa: E741
+    "kto": lambda w, l: kto_pair_loss(w, l, w.mean(), l.mean(), beta=0.1),  # noqa: E741
     "gpo": lambda w, l: gpo_loss(w, l, of(0.7), of(-0.7), beta=0.05),  # noqa: E741
     "rebel": lambda w, l: rebel_loss(w - l, of(1.5), of(0.8), of(0.3), eta=50),  # noqa: E741
     "mnpo": lambda w, l: mnpo_loss(w - l, of(1.5), eta=0.05),  # noqa: E741
@@ -147,8 +147,8 @@ def test_bf16_all_the_way_is_computed_in_fp32() -> None:
         (lambda: dpo_loss(of(0), of(0), beta=0), "beta must be positive and finite, but it is 0"),
         (lambda: ipo_loss(of(0), of(math.inf), tau=1), "reference_margin must be finite, but it holds inf"),
         (lambda: ipo_loss(of(0), of(0), tau=-1), "tau must be positive and finite, but it is -1"),
-        (lambda: kto_pair_loss(of(0), of(math.nan), beta=1), "rejected_logratio must be finite"),
-        (lambda: kto_pair_loss(of(0), of(0), beta=math.inf), "beta must be positive and finite, but it is inf"),
+        (lambda: kto_pair_loss(of(0), of(math.nan), of(0), of(0), beta=1), "rejected_logratio must be finite"),
+        (lambda: kto_pair_loss(of(0), of(0), of(0), of(0), beta=math.inf), "beta must be positive and finite, but it is inf"),
         (lambda: gpo_loss(of(0), of(0), of(math.nan), of(0), beta=1), "chosen_score must be finite"),
         (lambda: gpo_loss(of(0), of(0), of(0), of(0), beta=0), "beta must be positive"),
         (lambda: rebel_loss(of(0), of(0), of(2), of(0), eta=1), "chosen_win_rate must lie between 0 and 1, but it holds 2"),

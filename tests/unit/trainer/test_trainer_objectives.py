@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from sparring_shared.algorithms import (
     SppoConfig,
 )
 from sparring_trainer.learning.batches import MicroBatch
-from sparring_trainer.learning.objectives import PAIR_METRICS, measure
+from sparring_trainer.learning.objectives import PAIR_METRICS, kl_sums, measure
 
 # One pair: log pi is -10 and -14, log pi_t -12 and -13, log pi_ref -11 and -12.5; 3 and 5 answer tokens.
 BATCH = MicroBatch(
@@ -42,8 +43,6 @@ def test_metrics_of_sppo() -> None:
             "margin": 4,
             "target_gap": (298 + 199) / 2,
             "kl": -0.5,
-            "chosen_tokens": 3,
-            "rejected_tokens": 5,
         }
     )
 
@@ -68,7 +67,8 @@ def test_only_the_loss_keeps_a_gradient() -> None:
 
 
 def metrics(algorithm: Algorithm) -> dict[str, float]:
-    return dict(zip(PAIR_METRICS, measure(algorithm, BATCH, LOGPROBS).sums.tolist(), strict=True))
+    kto_kl = kl_sums(BATCH, LOGPROBS) if isinstance(algorithm, KtoConfig) else None
+    return dict(zip(PAIR_METRICS, measure(algorithm, BATCH, LOGPROBS, kto_kl).sums.tolist(), strict=True))
 
 
 def test_metrics_of_the_methods_of_margins() -> None:
@@ -91,6 +91,11 @@ def test_metrics_of_the_methods_of_single_answers() -> None:
     assert metrics(KtoConfig(beta=1))["loss"] == pytest.approx(kto)
     assert metrics(GpoConfig(beta=0.1))["loss"] == pytest.approx(((2 - 8) ** 2 + (-1 - 3) ** 2) / 2)
     assert metrics(GpoConfig(beta=0.1))["target_gap"] == pytest.approx(5)
+
+
+def test_a_filler_adds_nothing_to_the_kl_of_a_step() -> None:
+    assert kl_sums(BATCH, LOGPROBS).tolist() == [1, -1.5]
+    assert kl_sums(replace(BATCH, weight=0.0), LOGPROBS).tolist() == [0, 0]
 
 
 def test_rspo_adds_its_regularisers_to_sppo() -> None:

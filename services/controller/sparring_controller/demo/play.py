@@ -16,7 +16,7 @@ from sparring_controller.demo.shortened import shortened
 from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, LocalServices
 from sparring_controller.rounds.prompts.run_prompts import read_prompts
-from sparring_controller.terminal.round_tables import over_optimisation, rich_table, round_reports
+from sparring_controller.terminal.round_tables import notes, rich_table, round_reports
 from sparring_controller.terminal.runs_client import RunsClient
 from sparring_controller.terminal.watching import watch
 from sparring_shared.artifacts import replacing, write_json
@@ -123,7 +123,7 @@ def _played(client: RunsClient, run_id: str, key: str, console: Console) -> RunS
         )
     reports = round_reports(final)
     console.print(rich_table(f"{run_id} ({final.config.algorithm.name})", reports))
-    for note in over_optimisation(reports):
+    for note in notes(reports):
         console.print(note, soft_wrap=True, highlight=False)
     return final
 

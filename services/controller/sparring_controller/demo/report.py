@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparring_controller.rounds.stages.round_report import RoundReport
-from sparring_controller.terminal.round_tables import markdown_table, over_optimisation
+from sparring_controller.terminal.round_tables import markdown_table, notes
 from sparring_shared.artifacts import read_records, replacing, write_json
 from sparring_shared.paths import RunPaths
 from sparring_shared.preference import win_rates
@@ -83,7 +83,7 @@ def markdown(report: DemoReport) -> str:
             f"Run `{run.run_id}` from the base `{run.config.policy.model}`.",
             markdown_table(run.rounds),
         ]
-        parts += over_optimisation(run.rounds)
+        parts += notes(run.rounds)
     parts += [_reading(report), "## One prompt, its answers and their win rates", _example(report.example)]
     parts.append(f"The whole took {report.seconds:.0f} seconds.")
     return "\n\n".join(parts) + "\n"

@@ -1,11 +1,11 @@
 """Which of the K candidates are trained on, or why none are: pure functions of records."""
 
-import math
 from enum import StrEnum
 
 import numpy as np
 
-from sparring_shared.preference import best_worst, cover, knockout, random_pair, scores, win_rates_against
+from sparring_shared.algorithms import GpoConfig, needs_win_rates
+from sparring_shared.preference import best_worst, cover, knockout, random_game, random_pair, scores, win_rates_against
 from sparring_shared.records import CandidateSet, Message, Pair, PreferenceMatrix
 from sparring_shared.run_config import RunConfig, SelectionConfig
 
@@ -40,13 +40,29 @@ def choose(
     return NoPair.SAME_TEXT if texts[picked[0]] == texts[picked[1]] else [picked]
 
 
+def pairs_to_judge(config: RunConfig, k: int, seed: int) -> tuple[tuple[int, int], ...] | None:
+    """The pairs (i, j), i < j, of k answers that selection and loss look at; None for all. `seed` is that of `choose`.
+
+    Selection `random` needs the pair that it draws: 2 passes of a judge of pairs. A loss of win rates needs each of the two
+    against all k as well, or those of `judge.estimator_k`, and GPO's mean logits against all: 26 passes of 56 at k = 8.
+    Estimator `official` rates an answer by all pairs.
+    """
+    if config.selection.name != "random" or config.judge.estimator == "official":
+        return None
+    i, j = random_game(k, np.random.default_rng(seed))
+    opponents = [i, j]
+    if needs_win_rates(config.algorithm):
+        estimator_k = None if isinstance(config.algorithm, GpoConfig) else config.judge.estimator_k
+        opponents = _opponents(estimator_k, k, (i, j), seed)
+    return tuple(sorted({(min(one, other), max(one, other)) for one in (i, j) for other in opponents if one != other}))
+
+
 def pairs_of(config: RunConfig, row: CandidateSet, matrix: PreferenceMatrix, seed: int) -> list[Pair] | NoPair:
     """The pairs to train on, with their win rates by `judge.estimator_k`; `seed` decides what is left to chance."""
     picked = choose(config.selection, [candidate.text for candidate in row.candidates], matrix, seed)
     if isinstance(picked, NoPair):
         return picked
-    known = not any(math.isnan(value) for line in matrix.logits for value in line)
-    means = (scores(matrix.logits) / 2).tolist() if known else [None] * len(row.candidates)
+    means = [None if np.isnan(mean) else float(mean) for mean in scores(matrix.logits, partly=True) / 2]
     pairs: list[Pair] = []
     for chosen, rejected in picked:
         opponents = _opponents(config.judge.estimator_k, len(row.candidates), (chosen, rejected), seed)
@@ -68,7 +84,7 @@ def _pair(
     matrix: PreferenceMatrix,
     picked: tuple[int, int],
     rates: list[float],
-    means: list[float] | list[None],
+    means: list[float | None],
 ) -> Pair:
     w, l = picked  # noqa: E741  # the papers' winner and loser
     chosen, rejected = row.candidates[w], row.candidates[l]

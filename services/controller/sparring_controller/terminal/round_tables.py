@@ -48,6 +48,21 @@ def rows(reports: Sequence[RoundReport]) -> list[tuple[str, ...]]:
     ]
 
 
+def notes(reports: Sequence[RoundReport]) -> list[str]:
+    """What the table does not show, a sentence each."""
+    return over_optimisation(reports) + cut_by_training(reports)
+
+
+def cut_by_training(reports: Sequence[RoundReport]) -> list[str]:
+    """One sentence for each round whose training cut answers or prompts, see the trainer's `cuts`."""
+    return [
+        f"Round {report.round}: training.max_length cut {told['cut_answers']:.1%} of the answers ({told['lost_tokens']:,.0f} "
+        f"tokens lost) and {told['cut_prompts']:.1%} of the prompts."
+        for report in reports
+        if (told := report.training).get("cut_answers") or told.get("cut_prompts")
+    ]
+
+
 def over_optimisation(reports: Sequence[RoundReport]) -> list[str]:
     """One sentence for each round that the judge prefers to the one before although fewer answers are right."""
     return [

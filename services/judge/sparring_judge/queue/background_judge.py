@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,11 +18,12 @@ from sparring_judge.tasks.units import Judgement, Plan, judgement
 from sparring_shared.errors import Broken, SparringError, Unavailable
 
 _WARM_UP = Task("Which is ready?", ("This one.", "The other."), ((0, 1), (1, 0)))
+_READ_AT_ONCE = 8
 _log = logging.getLogger(__name__)
 
 
 class BackgroundJudge:
-    """Loads an engine with `load` once started; `on_failure` is called, in the loading thread, if that fails."""
+    """Loads an engine with `load` once started; `on_failure` is called, in any thread, if that fails, or the judge later."""
 
     def __init__(
         self, load: Callable[[], Engine], settings: JudgeSettings, on_failure: Callable[[], None] = lambda: None
@@ -57,10 +57,16 @@ class BackgroundJudge:
         return None if self._scheduler is not None else "The judge is still loading; try again in a moment."
 
     @property
+    def has_served(self) -> bool:
+        """Whether it was loaded, whatever became of it."""
+        return self._scheduler is not None
+
+    @property
     def reader(self) -> Reader:
-        """Which judge it is. Raises Unavailable while it is not loaded."""
-        if self._scheduler is None or self._reader is None:
-            raise Unavailable(self.missing() or "The judge is not loaded.")
+        """Which judge it is. Raises Unavailable while it is not loaded, and when it has failed."""
+        missing = self.missing()
+        if missing is not None or self._reader is None:
+            raise Unavailable(missing or "The judge is not loaded.")
         return self._reader
 
     @property
@@ -77,10 +83,19 @@ class BackgroundJudge:
         """
         reader, scheduler = self.reader, self._scheduler
         assert scheduler is not None
-        plans = await to_thread.run_sync(_plans, reader, tasks, limiter=self._one_reads)
+        plans = await self._read(reader, tasks)
         with scheduler.ask([plan for plan in plans if isinstance(plan, Plan)]) as pending:
             queued = iter(pending)
             yield [next(queued) if isinstance(plan, Plan) else plan for plan in plans]
+
+    async def _read(self, reader: Reader, tasks: Sequence[Task]) -> list[Plan | SparringError]:
+        """The plans, a few at a time, so that a small request is read between the parts of a large one."""
+        plans: list[Plan | SparringError] = []
+        with metrics.UNREAD.track_inprogress(), metrics.READ.time():
+            for start in range(0, len(tasks), _READ_AT_ONCE):
+                some = tasks[start : start + _READ_AT_ONCE]
+                plans += await to_thread.run_sync(_plans, reader, some, limiter=self._one_reads)
+        return plans
 
     def _load_and_warm_up(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -110,7 +125,13 @@ class BackgroundJudge:
             self._fail(Broken(f"The judge could not be tried: {type(error).__name__}: {error}."))
         else:
             settings, device = self._settings, slots[0].description.device
-            self._scheduler = Scheduler(slots, max_queued=settings.max_queued, cache_entries=settings.cache_entries)
+            self._scheduler = Scheduler(
+                slots,
+                max_queued=settings.max_queued,
+                cache_entries=settings.cache_entries,
+                probe=plan.units,
+                on_failure=self._fail,
+            )
             metrics.name_judge(reader.ref, reader.name, device)
             _log.info("judge %s (%s) is ready on %s", reader.ref.name, reader.ref.revision, device)
 
@@ -120,7 +141,4 @@ class BackgroundJudge:
 
 
 def _plans(reader: Reader, tasks: Sequence[Task]) -> list[Plan | SparringError]:
-    began = time.monotonic()
-    plans = [try_plan(reader, task) for task in tasks]
-    metrics.READ.observe(time.monotonic() - began)
-    return plans
+    return [try_plan(reader, task) for task in tasks]

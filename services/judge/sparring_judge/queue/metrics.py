@@ -14,7 +14,8 @@ COMPUTE = Histogram("sparring_judge_compute_seconds", "Time that a batch takes."
 WAIT = Histogram(
     "sparring_judge_wait_seconds", "Time that a pair waits in the queue.", buckets=[4**n / 1000 for n in range(10)]
 )
-READ = Histogram("sparring_judge_read_seconds", "Time to tokenise a request.", buckets=[4**n / 1000 for n in range(8)])
+READ = Histogram("sparring_judge_read_seconds", "Time until a request is tokenised.", buckets=[4**n / 1000 for n in range(8)])
+UNREAD = Gauge("sparring_judge_unread_requests", "Requests that are being tokenised or wait for it.")
 QUEUED = Gauge("sparring_judge_queued_pairs", "Pairs that wait now.")
 DROPPED = Counter("sparring_judge_dropped_pairs", "Pairs that were not computed, as nobody waited for them any more.")
 CACHED = Counter("sparring_judge_cache_hits", "Pairs whose value was known from an earlier request.")

@@ -10,7 +10,7 @@ import heapq
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, groupby
@@ -21,7 +21,7 @@ from sparring_judge.engines.engine import Computed
 from sparring_judge.queue import metrics
 from sparring_judge.queue.slots import Slot
 from sparring_judge.tasks.units import Judgement, Plan, Unit, Value, judgement
-from sparring_shared.errors import Broken, Busy, SparringError
+from sparring_shared.errors import Broken, Busy, SparringError, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +51,24 @@ class Pending:
 
 
 class Scheduler:
-    """Gives units to slots. `max_queued` units may wait, `cache_entries` values are kept."""
+    """Gives units to slots. `max_queued` units may wait, `cache_entries` values are kept.
 
-    def __init__(self, slots: Sequence[Slot], *, max_queued: int, cache_entries: int) -> None:
+    The units of `probe` can be computed as long as an engine works at all. `on_failure` is called once when a slot is served no
+    more: its engine does not work, or the queue itself failed. From then on everybody is answered Unavailable.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        *,
+        max_queued: int,
+        cache_entries: int,
+        probe: Sequence[Unit] = (),
+        on_failure: Callable[[SparringError], None] = lambda _: None,
+    ) -> None:
+        self._probe = probe
+        self._on_failure = on_failure
+        self._failure: SparringError | None = None
         self._max_queued = max_queued
         self._cache: LRUCache[bytes, float] = LRUCache(cache_entries)
         self._open: dict[bytes, _Entry] = {}
@@ -65,10 +80,14 @@ class Scheduler:
         self._tokens_per_second = math.inf
         self._work = asyncio.Event()
         self._loops = [asyncio.create_task(self._serve(slot)) for slot in slots]
+        for loop in self._loops:
+            loop.add_done_callback(self._ended)
 
     @contextmanager
     def ask(self, plans: Sequence[Plan]) -> Iterator[list[Pending]]:
-        """Queue the units of some plans; on leaving, those that nobody else waits for are dropped. Raises Busy."""
+        """Queue the units of some plans; on leaving, those that nobody else waits for are dropped. Raises Busy, Unavailable."""
+        if self._failure is not None:
+            raise self._failure
         units = {unit.key: unit for plan in plans for unit in sorted(plan.units, key=lambda unit: unit.tokens)}
         known = {key: value for key in units if (value := self._cache.get(key)) is not None}
         self._refuse_if_full([unit for key, unit in units.items() if key not in known and key not in self._open])
@@ -105,7 +124,7 @@ class Scheduler:
 
     def _release(self, entry: _Entry) -> None:
         entry.wanted -= 1
-        if entry.wanted == 0 and not entry.started:
+        if entry.wanted == 0 and not entry.started and not entry.value.done():
             del self._open[entry.unit.key]
             self._count(entry, -1)
             metrics.DROPPED.inc()
@@ -155,19 +174,36 @@ class Scheduler:
                 await self._work.wait()
                 continue
             for entry, value in zip(batch, await self._compute(slot, [entry.unit for entry in batch]), strict=True):
+                entry.value.set_result(value)
                 del self._open[entry.unit.key]
                 if isinstance(value, float) and math.isfinite(value) and self._cache.maxsize:
                     self._cache[entry.unit.key] = value
-                entry.value.set_result(value)
+
+    def _ended(self, loop: asyncio.Task[None]) -> None:
+        """A loop ends by itself only through what it was not made for: nobody is left waiting for it, and it is told."""
+        if loop.cancelled() or self._failure is not None:
+            return
+        error = loop.exception()
+        _log.error("a loop of the queue ended", exc_info=error)
+        self._failure = Unavailable(f"The judge failed ({type(error).__name__}; see its log) and has to be started again.")
+        for entry in self._open.values():
+            if not entry.value.done():
+                entry.value.set_result(self._failure)
+        self._on_failure(self._failure)
 
     async def _compute(self, slot: Slot, units: Sequence[Unit]) -> Sequence[Value]:
-        """Their values; when the engine fails on several at once, each is tried alone, so that one fails no other."""
+        """Their values; when the engine fails on several at once, each is tried alone, so that one fails no other.
+
+        Raises what the engine raises when it fails on the probe too: then it is the engine that is at fault, not a unit.
+        """
         began = time.monotonic()
         try:
             computed = await slot.compute(units)
         except Exception as error:  # noqa: BLE001 nobody is above this loop: the failure is recorded and answered
             _log.exception("the engine failed on a batch of %d", len(units))
             if len(units) == 1:
+                if self._probe:
+                    await slot.compute(self._probe)
                 return [Broken(f"The engine failed ({type(error).__name__}); see the log of the judge.")]
             return [(await self._compute(slot, [unit]))[0] for unit in units]
         self._note(units, computed, time.monotonic() - began)

@@ -95,6 +95,7 @@ def info_route(settings: JudgeSettings, judge: BackgroundJudge) -> APIRouter:
         limits = JudgeLimits(
             max_items=settings.max_items,
             max_candidates=settings.max_candidates,
+            max_passes=settings.max_passes,
             max_body_bytes=settings.max_body_bytes,
             source_max_tokens=reader.limits.source_max_tokens,
             candidate_max_tokens=reader.limits.candidate_max_tokens,

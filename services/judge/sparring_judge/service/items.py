@@ -13,9 +13,9 @@ from sparring_judge.queue.background_judge import BackgroundJudge
 from sparring_judge.queue.scheduler import Pending
 from sparring_judge.service.results import position_bias
 from sparring_judge.settings import JudgeSettings
-from sparring_judge.tasks.task import Task, new_task
+from sparring_judge.tasks.task import Task, game_count, new_task
 from sparring_judge.tasks.units import Judgement
-from sparring_shared.errors import DeadlinePassed, InvalidInput, SparringError
+from sparring_shared.errors import DeadlinePassed, InvalidInput, SparringError, TooLarge
 from sparring_shared.wire.judge import DEADLINE_HEADER, RankItem
 
 Judged: TypeAlias = Judgement | SparringError
@@ -38,7 +38,7 @@ class ItemJudge:
         self._judge = judge
 
     async def __call__(self, items: Sequence[RankItem]) -> list[Judged]:
-        """See `Ask`. Raises InvalidInput, Unavailable, Busy or DeadlinePassed."""
+        """See `Ask`. Raises InvalidInput, TooLarge, Unavailable, Busy or DeadlinePassed."""
         at = self.deadline()
         try:
             async with asyncio.timeout_at(at), self.open(items) as pending:
@@ -61,9 +61,14 @@ class ItemJudge:
             yield [next(pending) if isinstance(task, Task) else task for task in tasks]
 
     def _tasks(self, items: Sequence[RankItem]) -> list[Task | SparringError]:
-        """Raises InvalidInput for too many items, and where there is nothing in the request that could be judged."""
-        if len(items) > self._settings.max_items:
-            raise InvalidInput(f"The request holds {len(items)} items; send {self._settings.max_items} at most.")
+        """Raises InvalidInput for too many items, and where there is nothing in the request that could be judged; TooLarge
+        for too many comparisons, before any of them is looked at."""
+        settings = self._settings
+        if len(items) > settings.max_items:
+            raise InvalidInput(f"The request holds {len(items)} items; send {settings.max_items} at most.")
+        wanted = sum(game_count(item) for item in items if len(item.candidates) <= settings.max_candidates)
+        if wanted > settings.max_passes:
+            raise TooLarge(f"The request holds {wanted} comparisons, both orders counted; send {settings.max_passes} at most.")
         tasks = [new_task(item, self._settings.max_candidates) for item in items]
         if tasks and isinstance(tasks[0], SparringError) and not any(isinstance(task, Task) for task in tasks):
             raise InvalidInput(f"items.0: {tasks[0].message}")

@@ -43,6 +43,12 @@ def new_task(item: RankItem, max_candidates: int) -> Task | SparringError:
         return error
 
 
+def game_count(item: RankItem) -> int:
+    """How many games an item asks for at most: both orders of each pair that it names, or of all pairs."""
+    count = len(item.candidates)
+    return count * (count - 1) if item.pairs is None else 2 * len(item.pairs)
+
+
 def games(count: int, pairs: Sequence[Game] | None = None) -> tuple[Game, ...]:
     """Both orders of the given pairs, or of all pairs of `count` candidates. Raises InvalidInput for a pair out of range."""
     if pairs is None:

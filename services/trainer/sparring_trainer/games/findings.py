@@ -12,6 +12,7 @@ from sparring_trainer.games.closed_form import many_rounds, multiplicative_weigh
 from sparring_trainer.games.equilibrium import nash, regularised_nash
 from sparring_trainer.games.matrices import Game
 from sparring_trainer.games.play import Played
+from sparring_trainer.games.survey import K
 
 LONGEST = 25_600
 """Rounds of SPPO's longest run; the update is the closed form, which the minimiser of the loss is checked to equal."""
@@ -21,6 +22,7 @@ ETA = 0.2
 """SPPO's eta in those rounds; in the long runs it goes with 1 / sqrt(T)."""
 INPO_ETA, INPO_TAU = 1.0, 0.1
 COMAL_ETA, COMAL_TAU, COMAL_RESET, COMAL_ROUNDS = 0.5, 0.05, 30, 9000
+DPO_BETA = 5.0
 PROMPTS = 2000
 
 
@@ -53,8 +55,8 @@ def report_on(game: Game, seed: int) -> GameReport:
         lambda: _sppo_long(game, equilibrium),
         lambda: _sppo_trained(game),
         lambda: _sppo_drawn(game, seed),
-        lambda: _unmoved("SPPO, official", play.play(game, play.sppo_official(game, ETA), TRAINED)),
-        lambda: _unmoved("iterative DPO", play.play(game, play.dpo(game, 5.0), TRAINED)),
+        lambda: _sppo_official(game),
+        lambda: _dpo(game),
         lambda: _inpo(game),
         lambda: _inpo_drawn(game, seed),
         lambda: _comal(game, equilibrium),
@@ -63,7 +65,7 @@ def report_on(game: Game, seed: int) -> GameReport:
 
 
 def long_run(game: Game, rounds: int) -> Played:
-    """SPPO's exact update with eta = sqrt(8 D / T), D = max log 1 / pi_1, for which sqrt(T) gap <= sqrt(2 D) (theorem 4.1)."""
+    """SPPO's exact update with eta = sqrt(8 D / T), D = max log 1 / pi_1, for which sqrt(T) gap <= `rate_bound`."""
     eta = np.sqrt(8 * np.log(1 / game.start.min()) / rounds)
     return play.measured(game, many_rounds(game.probs, game.start, eta, rounds))
 
@@ -108,9 +110,14 @@ def _sppo_drawn(game: Game, seed: int) -> Finding:
     return Finding("SPPO, drawn", played, f"{PROMPTS} prompts a round, K = 4, one half for log Z")
 
 
-def _unmoved(method: str, played: Played) -> Finding:
-    moved = np.abs(played.policies - played.policies[0]).max()
-    return Finding(method, played, "sees no difference: the policy stays" if moved < 1e-9 else "follows one reward for all")
+def _sppo_official(game: Game) -> Finding:
+    played = play.play(game, play.sppo_official(game, ETA, k=K), TRAINED)
+    return Finding("SPPO, official", played, f"best and worst of {K} drawn from pi_t, one half for log Z")
+
+
+def _dpo(game: Game) -> Finding:
+    played = play.play(game, play.dpo(game, DPO_BETA), TRAINED)
+    return Finding("iterative DPO", played, f"pairs drawn from pi_t, beta {DPO_BETA:g}")
 
 
 def _inpo(game: Game) -> Finding:

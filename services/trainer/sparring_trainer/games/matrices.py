@@ -1,5 +1,6 @@
 """Symmetric games of n answers, each given by its preference matrix P(i beats j)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +37,16 @@ class Game:
         return check_game(pairwise_probs(self.logits))
 
 
+def _skew(upper: Floats, n: int) -> Floats:
+    logits = np.zeros((len(upper), n, n))
+    logits[:, *np.triu_indices(n, 1)] = upper
+    return logits - logits.swapaxes(1, 2)
+
+
 def game(name: str, upper: list[float], start: list[float]) -> Game:
     """A game by the logits above its diagonal, row by row, and its first policy's weights."""
-    n = len(start)
-    logits = np.zeros((n, n))
-    logits[np.triu_indices(n, 1)] = upper
     weights = np.array(start)
-    return Game(name, logits - logits.T, weights / weights.sum())
+    return Game(name, _skew(np.array([upper]), len(start))[0], weights / weights.sum())
 
 
 def random_game(name: str, n: int, seed: int) -> Game:
@@ -69,3 +73,37 @@ GAMES = {
     )
 }
 """The games that `sparring games` knows: a fair and a biased cycle, two random intransitive ones, and a control."""
+
+
+def cycles(random: np.random.Generator, games: int) -> Floats:
+    """Games of three answers, each of which beats the next, with three strengths of their own: logits [G, 3, 3]."""
+    upper = np.abs(1.5 * random.standard_normal((games, 3))) + 0.05
+    return _skew(upper * [-1, 1, -1], 3)
+
+
+def skew(condorcet: bool) -> Callable[[np.random.Generator, int], Floats]:
+    """Games of five answers with independent normal logits: those in which one answer beats all others, or those without."""
+
+    def drawn(random: np.random.Generator, games: int) -> Floats:
+        found: list[Floats] = []
+        while len(found) < games:
+            logits = _skew(1.5 * random.standard_normal((1, 10)), 5)[0]
+            found += [logits] if ((logits > 0).sum(axis=1) == 4).any() == condorcet else []
+        return np.stack(found)
+
+    return drawn
+
+
+def rewarded(random: np.random.Generator, games: int) -> Floats:
+    """Games of five answers that a reward explains: logits [G, 5, 5]."""
+    rewards = random.standard_normal((games, 5))
+    return rewards[:, :, None] - rewards[:, None, :]
+
+
+FAMILIES: dict[str, Callable[[np.random.Generator, int], Floats]] = {
+    "cycle of 3": cycles,
+    "random 5, no Condorcet winner": skew(condorcet=False),
+    "random 5, a Condorcet winner": skew(condorcet=True),
+    "random 5, Bradley-Terry": rewarded,
+}
+"""The families that are surveyed; all start from a policy in proportion to 1, 2, ..., n."""

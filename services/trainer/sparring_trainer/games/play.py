@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparring_shared.preference import Floats, official_probs
+from sparring_shared.preference import Floats
 from sparring_trainer.games import tabular
 from sparring_trainer.games.closed_form import log_partition
 from sparring_trainer.games.equilibrium import duality_gap
 from sparring_trainer.games.matrices import Game
+from sparring_trainer.games.samples import judged
 
 Round = Callable[[int, Tensor, Tensor], Tensor]
 """From the round's number (from 1), log pi_t and log pi_ref to log pi_{t+1}, all [n]."""
@@ -63,16 +64,13 @@ def sppo(game: Game, eta: float) -> Round:
     return one_round
 
 
-def sppo_official(game: Game, eta: float) -> Round:
-    """SPPO with the win rates of the published scripts: a Bradley-Terry model of the mean scores, each answer once."""
-    reward = torch.from_numpy(official_probs(game.logits).mean(axis=1))
-    probs = torch.from_numpy(game.probs)
+def sppo_official(game: Game, eta: float, *, k: int = 5) -> Round:
+    """SPPO as the published scripts play it: the best and the worst of K answers of pi_t, `official` win rates among the K."""
+    samples = judged(game.logits, k)
 
     def one_round(_: int, previous: Tensor, __: Tensor) -> Tensor:
-        drawn = previous.exp()
-        baseline = log_partition(previous.numpy(), reward.numpy(), eta) / eta
-        pairs = tabular.expected_pairs(drawn, probs, reward)
-        return tabular.minimise(tabular.sppo(pairs, previous, eta=eta, baseline=baseline), previous, drawn, step=0.5)
+        pairs = tabular.best_worst_pairs(previous, samples, k, "official")
+        return tabular.minimise(tabular.sppo(pairs, previous, eta=eta), previous, tabular.seen(pairs, previous.exp()), step=0.5)
 
     return one_round
 
@@ -116,11 +114,12 @@ def inpo_drawn(game: Game, eta: float, tau: float, *, prompts: int, seed: int) -
 
 
 def dpo(game: Game, beta: float) -> Round:
-    """Iterative DPO, the reference reset to pi_t each round: a Bradley-Terry reward, each pair equally often."""
-    probs, evenly = torch.from_numpy(game.probs), torch.full((len(game.start),), 1 / len(game.start), dtype=torch.float64)
+    """Iterative DPO, the reference reset to pi_t each round, in expectation: two answers of pi_t and the judge's verdict."""
+    probs = torch.from_numpy(game.probs)
 
     def one_round(_: int, previous: Tensor, __: Tensor) -> Tensor:
-        pairs = tabular.expected_pairs(evenly, probs, evenly)
-        return tabular.minimise(tabular.dpo(pairs, previous, beta=beta), previous, evenly, step=2.0)
+        drawn = previous.exp()
+        pairs = tabular.expected_pairs(drawn, probs, drawn)
+        return tabular.minimise(tabular.dpo(pairs, previous, beta=beta), previous, drawn, step=2.0)
 
     return one_round

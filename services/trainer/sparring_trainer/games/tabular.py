@@ -6,9 +6,11 @@ log pi is a tensor [n], float64. A training set is either all pairs with their p
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sparring_trainer.games.samples import Estimator, Judged, chances
 from sparring_trainer.learning import losses
 
 Objective = Callable[[Tensor], Tensor]
@@ -44,6 +46,17 @@ def expected_pairs(drawn: Tensor, probs: Tensor, rates: Tensor) -> Pairs:
     chosen, rejected = torch.arange(n).repeat_interleave(n), torch.arange(n).repeat(n)
     weight = 2 * drawn[chosen] * drawn[rejected] * probs[chosen, rejected]
     return Pairs(chosen, rejected, weight / weight.sum(), rates[chosen], rates[rejected])
+
+
+def best_worst_pairs(log_policy: Tensor, judged: Judged, k: int, estimator: Estimator) -> Pairs:
+    """All samples of K answers from the policy with their chances: the best is the chosen one, the worst the rejected one."""
+    told = np.flatnonzero(judged.best >= 0)
+    best, worst = judged.best[told], judged.worst[told]
+    weight = chances(log_policy.numpy(), k)[told]
+    rates = judged.rates[estimator][told]
+    row = np.arange(len(told))
+    found = (best, worst, weight / weight.sum(), rates[row, best], rates[row, worst])
+    return Pairs(*map(torch.from_numpy, found))
 
 
 def drawn_pairs(policy: Tensor, probs: Tensor, prompts: int, k: int, random: torch.Generator) -> Pairs:

@@ -22,7 +22,7 @@ from sparring_trainer.device_name import DeviceName
 from sparring_trainer.job.folder import PROVENANCE, JobFolder, Provenance
 from sparring_trainer.job.progress import Progress, summarise
 from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
-from sparring_trainer.learning.examples import Example, sampler_gap, to_example
+from sparring_trainer.learning.examples import Example, cuts, sampler_gap, to_example
 from sparring_trainer.learning.loop import StepTrainer, agreed, enable_gradient_checkpointing, part, score, training_arguments
 from sparring_trainer.learning.losses import mixture
 from sparring_trainer.learning.models import load_policy, save_model, vocabulary_size
@@ -80,7 +80,7 @@ def _train(folder: JobFolder, checkpoint_steps: int, device: DeviceName) -> None
 
     final = _final_logratios(model, examples, anchors, request, arguments)
     if arguments.process_index == 0:
-        metrics = summarise(folder.metric_rows(), epoch_steps) | final
+        metrics = summarise(folder.metric_rows(), epoch_steps) | final | cuts(examples)
         gap = sampler_gap(examples, anchors.previous.tolist())
         metrics |= {} if gap is None else {"sampler_gap": gap}
         progress.succeed(metrics, _publish(folder, request, model, metrics))

@@ -11,7 +11,7 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One pair ready for training; `truncated` if any token of prompt or answers was cut off.
+    """One pair ready for training; `lost` are the tokens cut off the prompt, the chosen and the rejected answer.
 
     `win_rates` are what the method is told of the chosen and the rejected answer (`signals`). `sampled_logprobs` are
     what the sampler said of the two whole answers.
@@ -22,7 +22,7 @@ class Example:
     rejected_ids: Tokens
     win_rates: tuple[float, float]
     sampled_logprobs: tuple[float, float]
-    truncated: bool
+    lost: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def length(self) -> int:
@@ -61,8 +61,25 @@ def to_example(pair: Pair, *, vocabulary: int, max_length: int, max_prompt_lengt
         *kept,
         win_rates=(pair.chosen_win_rate, pair.rejected_win_rate),
         sampled_logprobs=(pair.chosen_logprob, pair.rejected_logprob),
-        truncated=kept != whole,
+        lost=(len(whole[0]) - len(kept[0]), len(whole[1]) - len(kept[1]), len(whole[2]) - len(kept[2])),
     )
+
+
+def cuts(examples: Sequence[Example]) -> dict[str, float]:
+    """How long the answers of N pairs were before the cut, and what it took.
+
+    `chosen_tokens`, `rejected_tokens`: mean length as sampled; `cut_answers`, `cut_prompts`: share of the 2N answers and of
+    the N prompts that lost tokens; `lost_tokens`: what the answers lost, in all.
+    """
+    answers = [lost for example in examples for lost in example.lost[1:]]
+    pairs = len(examples)
+    return {
+        "chosen_tokens": sum(len(example.chosen_ids) + example.lost[1] for example in examples) / pairs,
+        "rejected_tokens": sum(len(example.rejected_ids) + example.lost[2] for example in examples) / pairs,
+        "cut_answers": sum(lost > 0 for lost in answers) / len(answers),
+        "cut_prompts": sum(example.lost[0] > 0 for example in examples) / pairs,
+        "lost_tokens": float(sum(answers)),
+    }
 
 
 def sampler_gap(examples: Sequence[Example], logprobs: Sequence[Sequence[float]]) -> float | None:
@@ -73,7 +90,7 @@ def sampler_gap(examples: Sequence[Example], logprobs: Sequence[Sequence[float]]
     gaps = [
         abs(sampled - scored)
         for example, pair in zip(examples, logprobs, strict=True)
-        if not example.truncated
+        if not any(example.lost)
         for sampled, scored in zip(example.sampled_logprobs, pair, strict=True)
     ]
     return sum(gaps) / len(gaps) if gaps else None

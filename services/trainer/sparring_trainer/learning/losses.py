@@ -75,17 +75,20 @@ def ipo_loss(policy_margin: Tensor, reference_margin: Tensor, *, tau: float) -> 
     return (policy - reference - 1 / (2 * tau)).square()
 
 
-def kto_pair_loss(chosen_logratio: Tensor, rejected_logratio: Tensor, *, beta: float) -> Tensor:
+def kto_pair_loss(
+    chosen_logratio: Tensor, rejected_logratio: Tensor, chosen_kl: Tensor, rejected_kl: Tensor, *, beta: float
+) -> Tensor:
     """KTO on pairs, mean of the two answers: 1 - sigmoid(beta (A - c_l)) and 1 - sigmoid(beta (c_w - B)).
 
-    A and B are the log-ratios; c_w and c_l estimate the KL from the other half of the B pairs at hand (in training, of a
-    micro-batch): their mean log-ratio, at least 0, without a gradient (arXiv 2402.01306; `kto_pair` of the SPPO scripts).
+    A and B are the log-ratios; c_w and c_l estimate the KL by the mean log-ratio of the chosen and of the rejected answers,
+    at least 0, without a gradient (arXiv 2402.01306; `kto_pair` of the SPPO scripts, which take the 8 pairs of a device at
+    once, where the trainer takes the pairs of the whole optimizer step).
     """
     chosen, rejected = _finite(chosen_logratio=chosen_logratio, rejected_logratio=rejected_logratio)
+    chosen_mean, rejected_mean = _finite(chosen_kl=chosen_kl.detach(), rejected_kl=rejected_kl.detach())
     _check_positive("beta", beta)
-    chosen_kl, rejected_kl = (half.detach().mean().clamp(min=0) for half in (chosen, rejected))
-    chosen_miss = torch.sigmoid(-beta * (chosen - rejected_kl))
-    rejected_miss = torch.sigmoid(-beta * (chosen_kl - rejected))
+    chosen_miss = torch.sigmoid(-beta * (chosen - rejected_mean.clamp(min=0)))
+    rejected_miss = torch.sigmoid(-beta * (chosen_mean.clamp(min=0) - rejected))
     return (chosen_miss + rejected_miss) / 2
 
 

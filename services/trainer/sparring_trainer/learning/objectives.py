@@ -27,8 +27,6 @@ PAIR_METRICS = (
     "margin",
     "target_gap",
     "kl",
-    "chosen_tokens",
-    "rejected_tokens",
 )
 
 
@@ -40,8 +38,8 @@ class Measured:
     sums: Tensor
 
 
-def measure(algorithm: Algorithm, batch: MicroBatch, logprobs: Tensor) -> Measured:
-    """Loss and metrics of P pairs, given log pi of their 2P answers.
+def measure(algorithm: Algorithm, batch: MicroBatch, logprobs: Tensor, kto_kl: Tensor | None = None) -> Measured:
+    """Loss and metrics of P pairs, given log pi of their 2P answers; KTO needs its KL estimates [2] of the whole step.
 
     `*_logratio`: log pi - log pi_t in nats. `margin`: log pi(chosen) - log pi(rejected). `target_gap`: mean distance of what
     is regressed (a log-ratio in SPPO, h in INPO) from its target; for DPO and KTO, which have none, the probability that they
@@ -51,20 +49,28 @@ def measure(algorithm: Algorithm, batch: MicroBatch, logprobs: Tensor) -> Measur
     """
     chosen, rejected = logprobs.chunk(2)
     chosen_ratio, rejected_ratio = (logprobs - batch.previous).chunk(2)
-    loss, gap, scaled = _losses(algorithm, batch, logprobs)
+    loss, gap, scaled = _losses(algorithm, batch, logprobs, kto_kl)
     kl = -(chosen_ratio + rejected_ratio) / 2
-    chosen_tokens, rejected_tokens = batch.lengths.to(loss.dtype).chunk(2)
-    columns = (loss, scaled, chosen_ratio, rejected_ratio, chosen - rejected, gap, kl, chosen_tokens, rejected_tokens)
+    columns = (loss, scaled, chosen_ratio, rejected_ratio, chosen - rejected, gap, kl)
     return Measured(loss, torch.stack(columns).detach().sum(1))
 
 
-def _losses(algorithm: Algorithm, batch: MicroBatch, logprobs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def kl_sums(batch: MicroBatch, logprobs: Tensor) -> Tensor:
+    """log pi - log pi_ref of the chosen and of the rejected answers, summed over P pairs [2], a filler as 0.
+
+    Over a whole step and divided by its pairs they are KTO's KL estimates.
+    """
+    return batch.weight * (logprobs - batch.reference).view(2, -1).sum(1)
+
+
+def _losses(algorithm: Algorithm, batch: MicroBatch, logprobs: Tensor, kto_kl: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Loss, target gap and scaled loss, each [P]."""
     match algorithm:
         case SppoConfig() | GpoConfig():
             return _pointwise(algorithm, batch, logprobs)
         case KtoConfig(beta=beta):
-            loss = losses.kto_pair_loss(*(logprobs - batch.reference).chunk(2), beta=beta)
+            assert kto_kl is not None
+            loss = losses.kto_pair_loss(*(logprobs - batch.reference).chunk(2), *kto_kl.unbind(), beta=beta)
             return loss, loss, loss
     length = batch.lengths if isinstance(algorithm, IpoConfig | MnpoConfig) and algorithm.logprobs == "mean" else 1
     policy, reference, previous = (_margin(each / length) for each in (logprobs, batch.reference, batch.previous))

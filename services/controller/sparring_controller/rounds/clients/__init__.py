@@ -23,9 +23,9 @@ class Services:
     def at(cls, settings: ControllerSettings) -> Self:
         """The services at the addresses of the settings."""
         return cls(
-            GeneratorClient(settings.generator_url),
-            JudgeClient(settings.judge_url, settings.judge_token),
-            TrainerClient(settings.trainer_url),
+            GeneratorClient(settings.generator_url, settings.sampling_seconds, settings.sampling_concurrency),
+            JudgeClient(settings.judge_url, settings.judge_token, settings.judging_seconds),
+            TrainerClient(settings.trainer_url, settings.trainer_seconds),
         )
 
     def close(self) -> None:

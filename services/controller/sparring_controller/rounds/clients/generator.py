@@ -99,10 +99,10 @@ class _Tokenized(BaseModel):
 
 
 class GeneratorClient:
-    """Samples from one policy and from no other."""
+    """Samples from one policy and from no other: `at_once` requests at a time, each to be answered in `seconds`."""
 
-    def __init__(self, url: str) -> None:
-        self._service = ServiceClient("generator", url)
+    def __init__(self, url: str, seconds: float = 600.0, at_once: int = 100) -> None:
+        self._service = ServiceClient("generator", url, timeout=seconds, connections=at_once)
 
     def ensure(self, policy: CheckpointRef) -> None:
         """Have this policy loaded and probed, after waking. Raises CheckpointMismatch, or Broken when the probe fails."""

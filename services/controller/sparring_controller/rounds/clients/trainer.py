@@ -6,10 +6,10 @@ from sparring_shared.wire.trainer import JobRequest, JobStatus, RunningJob
 
 
 class TrainerClient:
-    """Training jobs by id; the same id with the same request is the same job."""
+    """Training jobs by id; the same id with the same request is the same job. An answer has to come in `seconds`."""
 
-    def __init__(self, url: str) -> None:
-        self._service = ServiceClient("trainer", url, timeout=60.0)
+    def __init__(self, url: str, seconds: float = 60.0) -> None:
+        self._service = ServiceClient("trainer", url, timeout=seconds)
 
     def start(self, job_id: str, request: JobRequest) -> JobStatus:
         """Start the job, or again if it failed. Raises Conflict when the trainer is busy or the id stands for another job."""

@@ -1,7 +1,6 @@
 """Stage `evaluate`: policy t answers the held-out prompts, and the judge compares it with the base and with policy t-1."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from sparring_controller.rounds.asking import evaluation_sampling, shown, with_system
 from sparring_controller.rounds.clients.generator import Sampling
@@ -10,20 +9,13 @@ from sparring_controller.rounds.prompts.pinned import heldout_prompts
 from sparring_controller.rounds.stage_results import EvaluateResult
 from sparring_controller.rounds.stages.answers import sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
-from sparring_controller.rounds.stages.judge import ITEMS
+from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.round_report import round_report
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
+from sparring_shared.errors import SparringError
 from sparring_shared.records import Answer, Prompt
-from sparring_shared.wire.judge import CompareItem, ItemError
-
-
-@dataclass
-class Comparisons:
-    """P(policy t beats the other version) per held-out prompt, and what could not be compared, by reason."""
-
-    probs: list[float] = field(default_factory=list)
-    dropped: Counter[str] = field(default_factory=Counter)
+from sparring_shared.wire.judge import RankItem
 
 
 def evaluate(work: Work) -> Done | Later:
@@ -34,38 +26,35 @@ def evaluate(work: Work) -> Done | Later:
     answers, dropped = _answers(work, _heldout(work))
     folder = work.places.evaluation(number)
     file = work.write(folder / "answers.parquet", Answer, answers)
-    against_base = compare(work, answers, answers if number == 0 else _answers_of(work, 0))
-    against_previous = None
-    if number == 1:
-        against_previous = against_base
-    elif number > 1:
-        against_previous = compare(work, answers, _answers_of(work, number - 1))
-    dropped.update(against_base.dropped)
-    report = round_report(work, answers, against_base.probs, against_previous and against_previous.probs, dropped)
+    judgements = Judgements(work, work.services.judge)
+    try:
+        against_base = compare(work, judgements, answers, answers if number == 0 else _answers_of(work, 0), 0)
+        dropped.update({f"evaluation, {reason}": count for reason, count in judgements.dropped.items()})
+        against_previous = against_base if number == 1 else None
+        if number > 1:
+            against_previous = compare(work, judgements, answers, _answers_of(work, number - 1), number - 1)
+    except SparringError as error:
+        return judgements.interrupted(error)
+    report = round_report(work, answers, against_base, against_previous, dropped)
     work.write_json(folder / "report.json", report.model_dump(mode="json"))
     return Done(EvaluateResult(answers=file, report=report.model_dump(mode="json")))
 
 
-def compare(work: Work, ours: list[Answer], theirs: list[Answer]) -> Comparisons:
-    """Each answer against the other version's to the same prompt; the same text is a draw without asking the judge."""
-    found = Comparisons()
+def compare(work: Work, judgements: Judgements, ours: list[Answer], theirs: list[Answer], version: int) -> list[float]:
+    """P(ours beats that of the other version) for each prompt; the same text is a draw without asking the judge."""
     other = {answer.prompt.prompt_id: answer.candidate.text for answer in theirs}
-    asked: list[CompareItem] = []
-    for answer in ours:
-        text = other.get(answer.prompt.prompt_id)
-        if text == answer.candidate.text:
-            found.probs.append(0.5)
-        elif text is not None:
-            prompt = shown(answer, templated=work.config.judge.templated)
-            asked.append(CompareItem(prompt=prompt, a=answer.candidate.text, b=text))
-    for start in range(0, len(asked), ITEMS):
-        work.check()
-        for result in work.services.judge.compare(asked[start : start + ITEMS]).items:
-            if isinstance(result, ItemError):
-                found.dropped[f"evaluation, judge: {result.error.type}"] += 1
-            else:
-                found.probs.append(result.p_a)
-    return found
+    games = {
+        f"{answer.prompt.prompt_id} against version {version}": RankItem(
+            prompt=shown(answer, templated=work.config.judge.templated),
+            candidates=(answer.candidate.text, other[answer.prompt.prompt_id]),
+        )
+        for answer in ours
+        if answer.prompt.prompt_id in other
+    }
+    draws = {name for name, game in games.items() if len(set(game.candidates)) == 1}
+    judgements.ask({name: game for name, game in games.items() if name not in draws | judgements.matrices.keys()}, "pairwise")
+    played = [name for name in games if name not in judgements.refused]
+    return [0.5 if name in draws else judgements.matrices[name].probs[0][1] for name in played]
 
 
 def _heldout(work: Work) -> list[Prompt]:
@@ -76,19 +65,24 @@ def _heldout(work: Work) -> list[Prompt]:
 
 
 def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[str]]:
-    """One answer each. Every version draws with the same seeds, which takes noise out of the comparison."""
+    """One answer each, kept for the next attempt. Every version draws with the same seeds, which takes noise out of the
+    comparison."""
     config = work.config
 
     def sampling(prompt: Prompt) -> Sampling:
         return evaluation_sampling(config, seed_of(config.seed, "evaluation", prompt.prompt_id))
 
     policy = work.policy(work.row.round)
-    found, dropped = sample_all(work, policy, prompts, sampling)
-    answers = [
-        Answer(prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy.policy)
-        for prompt in prompts
-        if (sampled := found.get(prompt.prompt_id)) is not None
-    ]
+    kept = {answer.prompt.prompt_id: answer for answer in work.kept(Answer)}
+    missing = [prompt for prompt in prompts if prompt.prompt_id not in kept]
+    found, dropped = sample_all(work, policy, missing, sampling) if missing else ({}, Counter[str]())
+    for prompt in missing:
+        if (sampled := found.get(prompt.prompt_id)) is not None:
+            kept[prompt.prompt_id] = Answer(
+                prompt=prompt, prompt_text=sampled.prompt_text, candidate=sampled.candidates[0], policy=policy.policy
+            )
+    answers = [kept[prompt.prompt_id] for prompt in prompts if prompt.prompt_id in kept]
+    work.keep(Answer, answers)
     return answers, Counter({f"evaluation, {reason}": count for reason, count in dropped.items()})
 
 

@@ -1,50 +1,68 @@
 """Stage `judge`: a preference matrix over the K candidates of every prompt of a shard."""
 
-import logging
-from collections import Counter
+from collections.abc import Mapping
 
 from sparring_controller.rounds.asking import shown
+from sparring_controller.rounds.draws import seed_of
+from sparring_controller.rounds.selection import pairs_to_judge
 from sparring_controller.rounds.stage_results import JudgeResult
-from sparring_controller.rounds.stages.knockout import play_tournaments
-from sparring_controller.rounds.stages.work import Done, Work
+from sparring_controller.rounds.stages.judgements import Judgements
+from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
+from sparring_shared.errors import SparringError
+from sparring_shared.preference import next_game
 from sparring_shared.records import CandidateSet, PreferenceMatrix
-from sparring_shared.wire.judge import ItemError, RankItem
+from sparring_shared.wire.judge import RankItem
 
-log = logging.getLogger(__name__)
-
-ITEMS = 16
-"""Prompts in one request: small enough for any limit, large enough to fill a batch."""
+Pairs = tuple[tuple[int, int], ...]
 
 
-def judge(work: Work) -> Done:
+def judge(work: Work) -> Done | Later:
     """Ask the judge; a prompt that it cannot judge is dropped and counted by the judge's reason."""
     number, shard = work.row.round, work.row.shard
-    sets = read_records(work.places.shard(number, "candidates", shard), CandidateSet)
-    dropped: Counter[str] = Counter()
-    rows: list[PreferenceMatrix] = []
-    for start in range(0, len(sets), ITEMS):
-        work.check()
-        ask = play_tournaments if work.config.selection.name == "knockout" else _rank
-        rows.extend(ask(work, sets[start : start + ITEMS], dropped))
+    sets = {row.prompt.prompt_id: row for row in read_records(work.places.shard(number, "candidates", shard), CandidateSet)}
+    judgements = Judgements(work, work.services.judge)
+    try:
+        if work.config.selection.name == "knockout":
+            play_tournaments(work, sets, judgements)
+        else:
+            _rank(work, sets, judgements)
+    except SparringError as error:
+        return judgements.interrupted(error)
+    rows = [judgements.matrices[name] for name in sets if name not in judgements.refused]
     file = work.write(work.places.shard(number, "preferences", shard), PreferenceMatrix, rows)
     flags = [truncated for row in rows for truncated in row.truncated]
-    return Done(JudgeResult(file=file, dropped=dict(dropped), candidates=len(flags), truncated=sum(flags)))
+    return Done(JudgeResult(file=file, dropped=dict(judgements.dropped), candidates=len(flags), truncated=sum(flags)))
 
 
-def _rank(work: Work, sets: list[CandidateSet], dropped: Counter[str]) -> list[PreferenceMatrix]:
-    templated = work.config.judge.templated
-    items = [
-        RankItem(prompt=shown(row, templated=templated), candidates=tuple(candidate.text for candidate in row.candidates))
-        for row in sets
-    ]
-    response = work.services.judge.rank(items, work.config.judge.estimator)
-    rows: list[PreferenceMatrix] = []
-    for row, result in zip(sets, response.items, strict=True):
-        if isinstance(result, ItemError):
-            log.warning("prompt %s is dropped: %s", row.prompt.prompt_id, result.error.message)
-            dropped[f"judge: {result.error.type}"] += 1
-            continue
-        answer = result.model_dump(include={"logits", "probs", "truncated"})
-        rows.append(PreferenceMatrix.model_validate({**answer, "prompt_id": row.prompt.prompt_id, "judge": response.judge}))
-    return rows
+def _rank(work: Work, sets: Mapping[str, CandidateSet], judgements: Judgements) -> None:
+    items = {
+        name: _item(
+            work, row, pairs_to_judge(work.config, len(row.candidates), seed_of(work.config.seed, work.row.round, name))
+        )
+        for name, row in sets.items()
+        if name not in judgements.matrices
+    }
+    judgements.ask(items, work.config.judge.estimator)
+
+
+def play_tournaments(work: Work, sets: Mapping[str, CandidateSet], judgements: Judgements) -> None:
+    """INPO's tournament among the answers to each prompt, asking only for the games that are played: 11 of 28 pairs at K = 8.
+
+    All prompts play side by side: each turn holds the next game of every tournament that goes on.
+    """
+    while True:
+        games: dict[str, RankItem] = {}
+        for name in sets.keys() - judgements.refused:
+            known = judgements.matrices.get(name)
+            game = next_game(len(sets[name].candidates), known and known.probs)
+            if game is not None:
+                games[name] = _item(work, sets[name], (game,))
+        if not games:
+            return
+        judgements.ask(games, "pairwise")
+
+
+def _item(work: Work, row: CandidateSet, pairs: Pairs | None) -> RankItem:
+    prompt = shown(row, templated=work.config.judge.templated)
+    return RankItem(prompt=prompt, candidates=tuple(one.text for one in row.candidates), pairs=pairs)

@@ -42,10 +42,12 @@ class RoundReport(Record):
     """`rounds/<t>/evaluation/report.json`, and `report` of `GET /v1/runs/{id}/rounds/{t}`.
 
     `prompts` held-out prompts were answered. Win rates count a win as 1 and a draw as 0.5; `mean_p_vs_base` is the mean
-    judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job.
+    judge probability instead. Log-ratios (nats, mean over pairs after training) and `training` are those of the job (in it
+    `chosen_tokens` and `rejected_tokens` are of whole answers, `cut_*` and `lost_tokens` what training cut).
     `truncated_share` of the held-out answers ended at `max_tokens`; of the candidates the judge saw `judge_truncated_share`
-    only in part. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss is
-    against. What training tells is None, or empty, for round 0.
+    only in part. `pairs` are one a prompt, but with selection `all` K / 2 for an even K, and K for an odd one, where every
+    answer stands in two. `seconds` are per stage, over all its shards. `against` says which policy each log-ratio of the loss
+    is against. What training tells is None, or empty, for round 0.
     """
 
     round: int

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
-from sparring_shared.artifacts import file_sha256, write_json, write_records
+from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
@@ -80,14 +81,25 @@ class Work:
         """Stage a JSON file."""
         write_json(self._stage(path), value)
 
+    def keep(self, kind: type[R], records: Iterable[R]) -> None:
+        """Put aside what this attempt has got, so that the next does not ask for it again. Raises Fenced."""
+        self.check()
+        write_records(self._kept(kind), kind, records)
+
+    def kept(self, kind: type[R]) -> list[R]:
+        """What an earlier attempt at this stage put aside."""
+        path = self._kept(kind)
+        return read_records(path, kind) if path.exists() else []
+
     def publish(self) -> None:
-        """Give the staged files their names, for good."""
+        """Give the staged files their names, for good; what was kept for another attempt goes."""
         for path, staged in self._staged.items():
             staged.replace(path)
         for folder in {path.parent for path in self._staged}:
             descriptor = os.open(folder, os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)
+        shutil.rmtree(self.places.kept(self.row.key), ignore_errors=True)
 
     def discard(self) -> None:
         """Remove what was staged and not published, by this claim or by an earlier one that was lost."""
@@ -95,6 +107,9 @@ class Work:
             for leftover in path.parent.glob(f".{path.name}.*"):
                 with contextlib.suppress(FileNotFoundError):
                     leftover.unlink()
+
+    def _kept(self, kind: type[Record]) -> Path:
+        return self.places.kept(self.row.key) / f"{kind.__name__}.parquet"
 
     def _stage(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

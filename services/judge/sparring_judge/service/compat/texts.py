@@ -10,8 +10,10 @@ from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Message
 
 _TAIL = 64
-_END_TOKEN = re.compile(r"(<\|[^<>|\s]{1,30}\|>|<｜[^<>｜\s]{1,30}｜>|</s>|<eos>|<pad>|<end_of_turn>|\[PAD\]|\[EOS\])\Z")  # noqa: RUF001
-_LONGEST_END_TOKEN = 40
+_BLOCK = 4096
+_END_TOKENS_BACKWARDS = re.compile(
+    r"(?:\s*+(?:>\|[^<>|\s]{1,30}\|<|>｜[^<>｜\s]{1,30}｜<|>s/<|>soe<|>dap<|>nrut_fo_dne<|\]DAP\[|\]SOE\[))*+"  # noqa: RUF001
+)
 
 
 class Body(BaseModel):
@@ -81,14 +83,9 @@ class Turn(Body):
 
 def without_end_tokens(text: str) -> str:
     """The text without the special tokens at its end, such as `</s>`, `<|im_end|>` or padding."""
-    cut = end = len(text)
-    while True:
-        while end and text[end - 1].isspace():
-            end -= 1
-        found = _END_TOKEN.search(text, max(0, end - _LONGEST_END_TOKEN), end)
-        if found is None:
-            return text[:cut]
-        cut = end = found.start()
+    found = _END_TOKENS_BACKWARDS.match(text[::-1])
+    assert found is not None
+    return text[: len(text) - found.end()]
 
 
 def answer_after(prompt: str, text: str) -> str:
@@ -100,14 +97,27 @@ def answer_after(prompt: str, text: str) -> str:
     """
     if text.startswith(prompt):
         return without_end_tokens(text[len(prompt) :])
-    tail = "".join(prompt.split())[-_TAIL:]
-    places = [at for at, sign in enumerate(text) if not sign.isspace()]
-    found = "".join(text[at] for at in places).find(tail) if tail else -1
+    tail = _squeezed(" ".join(prompt.rsplit(maxsplit=_TAIL)[-_TAIL:]))[-_TAIL:]
+    found = _squeezed(text).find(tail) if tail else -1
     if found < 0:
         raise InvalidInput(
             "A text does not begin with its prompt, nor with the end of it; send the prompt and then the answer."
         )
-    return without_end_tokens(text[places[found + len(tail) - 1] + 1 :])
+    return without_end_tokens(text[_after(text, found + len(tail)) :])
+
+
+def _squeezed(text: str) -> str:
+    """The text without its spaces; block by block, as a list of all its words would take many times its size."""
+    return "".join("".join(text[start : start + _BLOCK].split()) for start in range(0, len(text), _BLOCK))
+
+
+def _after(text: str, signs: int) -> int:
+    """The place behind the first so many characters of a text that are no spaces."""
+    start = 0
+    while (here := len(_squeezed(text[start : start + _BLOCK]))) < signs:
+        signs -= here
+        start += _BLOCK
+    return [at for at, sign in enumerate(text[start : start + _BLOCK], start) if not sign.isspace()][signs - 1] + 1
 
 
 def split_text(text: str, marker: str | None) -> Answer:
