@@ -216,14 +216,40 @@ def explain(problems: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_run_config(path: Path) -> RunConfig:
-    """Parse and validate a TOML run config. Raises InvalidInput with one sentence that names file, key and value."""
+    """Parse and validate a TOML run config. Raises InvalidInput with one sentence that names file, key and value.
+
+    With `extends = "other.toml"`, beside it, it holds only what differs from that config.
+    """
+    try:
+        return RunConfig.model_validate(_table(path))
+    except ValidationError as error:
+        raise InvalidInput(f"{path}: {explain(error.errors())}") from None
+
+
+def _table(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise InvalidInput(f"There is no run config at {path}; give the path of a TOML file.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not valid TOML: {error}.") from None
-    try:
-        return RunConfig.model_validate(table)
-    except ValidationError as error:
-        raise InvalidInput(f"{path}: {explain(error.errors())}") from None
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    if not isinstance(base, str) or path.resolve() in seen:
+        raise InvalidInput(f"{path}: extends must name another run config, which does not extend this one (it is {base!r}).")
+    return extended(_table(path.parent / base, (*seen, path.resolve())), table)
+
+
+def extended(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `changes` in the place of its own; a table with another `name` replaces the base's whole.
+
+    Example: `extended({"algorithm": {"name": "sppo", "eta": 9}}, {"algorithm": {"eta": 7}}) == {"algorithm": {"name": "sppo",
+    "eta": 7}}`, while `{"algorithm": {"name": "dpo"}}` leaves no `eta`.
+    """
+    merged = dict(base)
+    for key, value in changes.items():
+        before = base.get(key)
+        both = isinstance(value, dict) and isinstance(before, dict)
+        merged[key] = {**before, **value} if both and value.get("name", before.get("name")) == before.get("name") else value
+    return merged

@@ -8,6 +8,7 @@ from reports import BASE, FIRST
 
 from sparring_controller.demo.play import DemoOptions, demo_config, prompts_file, write_prompts
 from sparring_controller.demo.report import DemoReport, DemoRun, Example, ExampleAnswer, example_of, markdown, write_report
+from sparring_controller.demo.shortened import shortened
 from sparring_controller.rounds.prompts.run_prompts import read_prompts
 from sparring_shared.artifacts import write_records
 from sparring_shared.paths import RunPaths
@@ -42,6 +43,15 @@ def test_own_model_and_prompts_take_the_real_settings() -> None:
     assert (config.name, config.policy.model, config.prompts.source) == ("demo-real-sppo", "org/model", "org/data")
     assert config.evaluation.checker is None
     assert config.algorithm == read_run_config(ROOT / "configs" / "sppo-paper.toml").algorithm
+
+
+def test_what_is_shortened_is_told_in_numbers() -> None:
+    demo, whole = (read_run_config(ROOT / "configs" / f"{name}.toml") for name in ("demo-real-sppo", "sppo-paper"))
+    assert shortened(demo, whole, 512) == (
+        "demo-real-sppo is short: a round has 512 prompts where the paper plays about 20,000, 8 optimizer steps of 313, "
+        "answers of 512 tokens of 2048, learning rates that sum to 2.0e-06 of 4.3e-05; the whole is `sparring run "
+        "configs/sppo-paper.toml`."
+    )
 
 
 def test_the_prompts_suffice_for_three_disjoint_rounds(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sparring_shared.algorithms import DpoConfig
 from sparring_shared.errors import InvalidInput
 from sparring_shared.prompt_sources import PromptsConfig
-from sparring_shared.run_config import InpoConfig, read_run_config
+from sparring_shared.run_config import InpoConfig, SppoConfig, read_run_config
 
-ROOT = Path(__file__).resolve().parents[3]
 SMALLEST = 'name = "a"\n[policy]\nmodel = "m"\n[prompts]\nsource = "p.jsonl"\n'
 
 
@@ -23,9 +23,20 @@ def test_the_smallest_config(tmp_path: Path) -> None:
     assert (config.rounds, config.sampling.k, config.algorithm.name) == (3, 5, "sppo")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.toml")), ids=lambda path: path.name)
-def test_every_shipped_config_is_valid(path: Path) -> None:
-    read_run_config(path)
+def test_a_config_that_extends_another_holds_what_differs(tmp_path: Path) -> None:
+    written(tmp_path, SMALLEST + '[sampling]\nk = 4\ntop_p = 0.5\n[algorithm]\nname = "sppo"\neta = 7.0\nbaseline = 0.4\n')
+    (tmp_path / "less.toml").write_text('extends = "run.toml"\nname = "b"\n[sampling]\nk = 3\n[algorithm]\neta = 9.0\n')
+    (tmp_path / "other.toml").write_text('extends = "less.toml"\n[algorithm]\nname = "dpo"\n')
+    less, other = (read_run_config(tmp_path / f"{name}.toml") for name in ("less", "other"))
+    assert (less.name, less.sampling.k, less.sampling.top_p, less.policy.model) == ("b", 3, 0.5, "m")
+    assert less.algorithm == SppoConfig(eta=9.0, baseline=0.4)
+    assert (other.name, other.algorithm) == ("b", DpoConfig())
+
+
+@pytest.mark.parametrize("base", ['"run.toml"', '"none.toml"', "3"])
+def test_it_extends_another_that_is_there(tmp_path: Path, base: str) -> None:
+    with pytest.raises(InvalidInput, match=r"extends must name another run config|There is no run config at .*none\.toml"):
+        read_run_config(written(tmp_path, f"extends = {base}\n{SMALLEST}"))
 
 
 @pytest.mark.parametrize(

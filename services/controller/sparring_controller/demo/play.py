@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sparring_controller.demo import small_world
 from sparring_controller.demo.report import DemoReport, DemoRun, example_of, example_table, write_report
+from sparring_controller.demo.shortened import shortened
 from sparring_controller.local import foreground
 from sparring_controller.local.services import LocalServices
 from sparring_controller.rounds.prompts.run_prompts import read_prompts
@@ -24,7 +25,8 @@ from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig, read_run_config
 from sparring_shared.wire.controller import RunStatus
 
-RUNS = ("sppo", "inpo")
+RUNS = {"sppo": "sppo-paper", "inpo": "inpo-iclr"}
+"""The demo's runs, and the recipes that they are short forms of."""
 _PROMPTS = 2600
 _SEED = 1
 
@@ -45,6 +47,8 @@ def play_demo(options: DemoOptions, console: Console) -> None:
     if options.prompts is None:
         write_prompts(prompts_file(options.folder))
     read_prompts(configs["sppo"].prompts)
+    for name, recipe in RUNS.items() if options.model else ():
+        console.print(_shortened(configs[name], recipe), soft_wrap=True, highlight=False)
     local, base = LocalServices(options.folder), configs["sppo"]
     with foreground.services(local, console, base.policy.model, base.judge, free_ports=True) as endpoints:
         client = RunsClient(endpoints.controller)
@@ -74,6 +78,11 @@ def demo_config(name: str, options: DemoOptions) -> RunConfig:
     # Only the demo's own prompts have answers that can be checked.
     changes["evaluation"]["checker"] = None if options.prompts else "small-world"
     return RunConfig.model_validate(changes)
+
+
+def _shortened(config: RunConfig, recipe: str) -> str:
+    assert config.prompts.per_round is not None, "the demo's configs say how many prompts they play"
+    return shortened(config, read_run_config(Path("configs") / f"{recipe}.toml"), config.prompts.per_round)
 
 
 def prompts_file(folder: Path) -> Path:
