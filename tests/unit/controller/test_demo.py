@@ -57,8 +57,8 @@ def test_own_model_and_prompts_take_the_real_settings() -> None:
     ],
 )
 def test_what_is_shortened_is_told_in_numbers(demo: str, whole: str, said: str) -> None:
-    configs = (read_run_config(ROOT / "configs" / f"{name}.toml") for name in (demo, whole))
-    assert shortened(*configs, 512) == (
+    played, recipe = (read_run_config(ROOT / "configs" / f"{name}.toml") for name in (demo, whole))
+    assert shortened(played, recipe, 512) == (
         f"{demo} is short: a round has 512 prompts where the paper plays about 20,000, {said} a round; the whole is "
         f"`sparring run configs/{whole}.toml`."
     )
