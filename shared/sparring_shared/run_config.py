@@ -1,7 +1,7 @@
 """The run config: everything that determines a run, as one TOML file or the JSON body of `POST /v1/runs`.
 
 A key that is not known here is an error. Defaults are the settings of the SPPO paper (arXiv 2405.00675, section 5.1) where
-it states one.
+it states one, but for its schedule over 18 epochs.
 """
 
 import tomllib
@@ -39,7 +39,7 @@ class SamplingConfig(Record):
     chat template by name, e.g. `{enable_thinking = false}`. An answer ends at the strings of `stop`, which are trained on but
     not judged, like the end of a turn. With `reasoning_parser` "think" neither is what stands between `<think>` and
     `</think>`. `drop_unfinished` leaves out answers that ended at `max_tokens` or while thinking, so K varies from prompt to
-    prompt.
+    prompt: win rates are then against the finished answers alone, and the fewer they are the more the answer itself counts.
     """
 
     k: Annotated[int, Field(ge=2, le=32)] = 5
@@ -66,9 +66,10 @@ class JudgeConfig(Record):
     `max_requests` and `max_tokens` bound what the judges of a run compute anew: ordered pairs (of an endpoint, requests), and
     tokens read for them, as the judge counts them. What a stage spent that did not come to its end is not counted.
 
-    With `estimator_k` a win rate is the mean over that many of the K answers: the pair's own two and others drawn at
-    random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K. With `templated` the judge reads the prompt
-    as the policy's chat template writes it, as the published SPPO scripts show it to PairRM, instead of its messages.
+    With `estimator_k` a win rate is the mean over that many of the K answers (all, where fewer are left): the pair's own two
+    and others drawn at random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K. With `templated`
+    the judge reads the prompt as the policy's chat template writes it, as the published SPPO scripts show it to PairRM,
+    instead of its messages.
     """
 
     estimator: Literal["pairwise", "official"] = "pairwise"
@@ -142,7 +143,8 @@ class TrainingConfig(Record):
 class EvaluationConfig(Record):
     """Each round's policy against the previous one and the base, on up to `prompts` held-out prompts.
 
-    The policy is asked as in `[sampling]`; `temperature`, `top_p` and `max_tokens`, where given, are the evaluation's own.
+    The policy is asked as in `[sampling]`; `temperature`, `top_p` and `max_tokens`, where given, are the evaluation's own. No
+    answer is left out: one that never ended its thinking is judged as an empty text.
     `checker` names an exact checker of answers that the judge never sees, installed on the controller and its workers as an
     entry point of the group `sparring.checkers`; `small-world` is the demo's. `judge` is a name in
     `SPARRING_JUDGE_URLS`: another judge than the one that is trained on, pinned like it.
@@ -250,6 +252,8 @@ def extended(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     merged = dict(base)
     for key, value in changes.items():
         before = base.get(key)
-        both = isinstance(value, dict) and isinstance(before, dict)
-        merged[key] = {**before, **value} if both and value.get("name", before.get("name")) == before.get("name") else value
+        if isinstance(value, dict) and isinstance(before, dict) and value.get("name", before.get("name")) == before.get("name"):
+            merged[key] = {**before, **value}
+        else:
+            merged[key] = value
     return merged

@@ -16,10 +16,11 @@ from skips import Skip, because, skip
 
 from sparring_judge.engines.by_name import load_engine
 from sparring_judge.engines.engine import judge_tasks
-from sparring_judge.settings import EngineName, JudgeSettings
+from sparring_judge.settings import JudgeSettings
 from sparring_judge.tasks.task import Task, games
 from sparring_judge.tasks.units import Judgement
 from sparring_shared.errors import CheckpointMismatch, InvalidInput, SparringError
+from sparring_shared.wire.judge import EngineName
 
 pytestmark = pytest.mark.skipif(find_spec("llm_blender") is None, reason=because(Skip.OTHER_STAGE, "make judge-parity"))
 

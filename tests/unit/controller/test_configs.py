@@ -30,7 +30,7 @@ REWARD = ("reward", "sfairXC/FsfairX-LLaMA3-RM-v0.1")
 
 
 class Stated(NamedTuple):
-    """What a source states of a recipe; the rates are those of 20,000 pairs a round, summed over its steps."""
+    """What a source states of a recipe, or the recipe calls its own; the rates are summed over a round of 20,000 pairs."""
 
     model: str
     prompts: tuple[tuple[str, str], ...]
@@ -71,7 +71,7 @@ STATED = {
     ),
     "inpo-iclr": Stated(SFT, RLHFLOW, PAIR_LM, "pairwise", *EIGHT, "knockout", InpoConfig(eta=0.005), *ICLR),
     "inpo-no-kl": Stated(SFT, RLHFLOW, PAIR_LM, "pairwise", *EIGHT, "knockout", InpoConfig(eta=0.005, tau=0), *ICLR),
-    "inpo-random-pair": Stated(SFT, RLHFLOW, PAIR_LM, "pairwise", *EIGHT, "random", InpoConfig(eta=0.005), *ICLR),
+    "inpo-random-pair": Stated(SFT, RLHFLOW, PAIR_LM, "pairwise", 2, 1.0, 1.0, 2048, "random", InpoConfig(eta=0.005), *ICLR),
     "inpo-baseline-dpo": Stated(SFT, RLHFLOW, PAIR_LM, "pairwise", *EIGHT, "knockout", DpoConfig(beta=0.1), *ICLR),
     "inpo-baseline-sppo": Stated(SFT, RLHFLOW, PAIR_LM, "pairwise", *EIGHT, "best_worst", SppoConfig(eta=1000), *ICLR),
     "dpo-iterative": Stated(
@@ -129,8 +129,10 @@ def test_what_else_their_names_promise() -> None:
         assert (evaluation.temperature, evaluation.top_p, evaluation.max_tokens) == (0.7, 0.9, 2048)
 
 
-def test_comal_resets_its_reference() -> None:
-    algorithm = read_run_config(CONFIGS / "comal.toml").algorithm
+def test_comal_trains_and_evaluates_as_its_script_and_resets_its_reference() -> None:
+    config = read_run_config(CONFIGS / "comal.toml")
+    algorithm, evaluation = config.algorithm, config.evaluation
+    assert (config.training.weight_decay, evaluation.temperature, evaluation.top_p) == (0.01, 0.7, 0.95)
     assert isinstance(algorithm, InpoConfig)
     assert (algorithm.eta, algorithm.tau_value) == (0.002, 0.002 / 3)
     assert [against(algorithm, number)["reference"] for number in (12, 13)] == [
@@ -139,8 +141,12 @@ def test_comal_resets_its_reference() -> None:
     ]
 
 
-def test_mnpo_names_its_means() -> None:
+def test_mnpo_has_the_means_and_the_shares_of_its_public_code() -> None:
     algorithm = read_run_config(CONFIGS / "mnpo.toml").algorithm
     assert isinstance(algorithm, MnpoConfig)
     assert (algorithm.eta, algorithm.logprobs) == (0.0075, "mean")
-    assert algorithm.shares == (2 / 3, 1 / 3)
+    assert [against(algorithm, number)["history"] for number in (1, 2, 3)] == [
+        "0.333 of version 0, 0.333 of version 0, 0.333 of version 0",
+        "0.333 of version 1, 0.333 of version 0, 0.333 of version 0",
+        "0.333 of version 2, 0.333 of version 1, 0.333 of version 0",
+    ]

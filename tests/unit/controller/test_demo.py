@@ -45,12 +45,27 @@ def test_own_model_and_prompts_take_the_real_settings() -> None:
     assert config.algorithm == read_run_config(ROOT / "configs" / "sppo-paper.toml").algorithm
 
 
-def test_what_is_shortened_is_told_in_numbers() -> None:
-    demo, whole = (read_run_config(ROOT / "configs" / f"{name}.toml") for name in ("demo-real-sppo", "sppo-paper"))
-    assert shortened(demo, whole, 512) == (
-        "demo-real-sppo is short: a round has 512 prompts where the paper plays about 20,000, 8 optimizer steps of 313, "
-        "answers of 512 tokens of 2048, learning rates that sum to 2.0e-06 of 4.3e-05; the whole is `sparring run "
-        "configs/sppo-paper.toml`."
+@pytest.mark.parametrize(
+    ("demo", "whole", "said"),
+    [
+        (
+            "demo-real-sppo",
+            "sppo-paper",
+            "8 optimizer steps of 313, 512 tokens an answer of 2,048, learning rates that sum to 2.0e-06 of 4.3e-05",
+        ),
+        (
+            "demo-real-inpo",
+            "inpo-iclr",
+            "2 rounds of 3, 8 optimizer steps of 314, 512 tokens an answer of 2,048, 1,024 tokens "
+            "a training text of 2,048, learning rates that sum to 2.0e-06 of 7.8e-05",
+        ),
+    ],
+)
+def test_what_is_shortened_is_told_in_numbers(demo: str, whole: str, said: str) -> None:
+    played, recipe = (read_run_config(ROOT / "configs" / f"{name}.toml") for name in (demo, whole))
+    assert shortened(played, recipe, 512) == (
+        f"{demo} is short: a round has 512 prompts where the paper plays about 20,000, {said} a round; the whole is "
+        f"`sparring run configs/{whole}.toml`."
     )
 
 

@@ -81,8 +81,8 @@ def kto_pair_loss(
     """KTO on pairs, mean of the two answers: 1 - sigmoid(beta (A - c_l)) and 1 - sigmoid(beta (c_w - B)).
 
     A and B are the log-ratios; c_w and c_l estimate the KL by the mean log-ratio of the chosen and of the rejected answers,
-    at least 0, without a gradient (arXiv 2402.01306; `kto_pair` of the SPPO scripts, which take the 8 pairs of a device at
-    once, where the trainer takes the pairs of the whole optimizer step).
+    at least 0, without a gradient (arXiv 2402.01306). The trainer takes the pairs of the whole optimizer step; `kto_pair` of
+    the SPPO scripts takes the 8 of a device, and lets the gradient through the estimates.
     """
     chosen, rejected = _finite(chosen_logratio=chosen_logratio, rejected_logratio=rejected_logratio)
     chosen_mean, rejected_mean = _finite(chosen_kl=chosen_kl.detach(), rejected_kl=rejected_kl.detach())
