@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check compose-test judge-parity nightly up down lock versions sbom openapi golden clean
+.PHONY: help setup demo test check compose-test gpu-points judge-parity nightly up down lock versions sbom openapi golden clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -32,6 +32,9 @@ compose-test: setup  ## Build the images, docker compose up, a round in containe
 judge-parity:  ## The real llm-blender, in .venv-llm-blender, and our judge give the same numbers
 	@$(PYTHON) scripts/setup.py --llm-blender
 	@.venv-llm-blender/bin/python -m pytest tests/parity
+
+gpu-points: setup  ## All that benchmarks/gpu.py measures on a GPU, on the CPU at small sizes
+	@SPARRING_GPU_POINTS=1 $(BIN)/python -m pytest tests/gpu/test_gpu_command.py
 
 nightly: setup  ## What takes too long for every change: comparisons and figures; writes benchmarks/results/nightly.md
 	@$(PYTHON) scripts/setup.py --llm-blender

@@ -1,6 +1,7 @@
 """`python benchmarks/gpu.py --device cpu --tiny`: all eight points, at sizes that a CPU computes in seconds."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ import pytest
 from gpu_points.points import POINTS
 from gpu_points.predictions import PREDICTIONS
 from packaging.requirements import Requirement
+from skips import Skip, because
+
+pytestmark = pytest.mark.skipif(
+    "SPARRING_GPU_POINTS" not in os.environ, reason=because(Skip.OTHER_STAGE, "make gpu-points; no point was run")
+)
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("torch", "transformers", "accelerate", "safetensors", "numpy", "pyarrow", "pydantic")

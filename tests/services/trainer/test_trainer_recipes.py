@@ -110,7 +110,7 @@ def test_a_method_without_a_recipe_trains(
 def test_mnpo_regresses_on_the_mixture_of_its_history(world: World, checkpoints: dict[int, CheckpointRef]) -> None:
     config = RECIPES["mnpo"]
     request = third_round(world, checkpoints, "mixture", config)
-    assert [checkpoint.version for checkpoint in request.history] == [2, 1]
+    assert [checkpoint.version for checkpoint in request.history] == [2, 1, 0]
     first = trained(world, request, "mixture")
     alone = config.model_copy(update={"algorithm": MnpoConfig(weights=(1,), logprobs="mean")})
     second = trained(world, third_round(world, checkpoints, "alone", alone), "alone")
@@ -122,5 +122,5 @@ def test_a_job_without_its_reference_or_history_is_refused(world: World, checkpo
     with pytest.raises(InvalidInput, match="DPO needs a reference"):
         check_data(missing)
     short = third_round(world, checkpoints, "x", RECIPES["mnpo"]).model_copy(update={"history": ()})
-    with pytest.raises(InvalidInput, match="MNPO needs 2 policies in `history`, one per weight, but it has 0"):
+    with pytest.raises(InvalidInput, match="MNPO needs 3 policies in `history`, one per weight, but it has 0"):
         check_data(short)

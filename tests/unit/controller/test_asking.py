@@ -6,7 +6,7 @@ import pytest
 
 from sparring_controller.api.lengths import model_context
 from sparring_controller.rounds.asking import evaluation_sampling, round_sampling, shown, with_system
-from sparring_controller.rounds.thinking import final_answer
+from sparring_controller.rounds.clients.thinking import final_answer
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Answer, Candidate, Message, PolicyRef, Prompt
 from sparring_shared.run_config import RunConfig

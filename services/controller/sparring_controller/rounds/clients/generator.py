@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from sparring_controller.rounds.thinking import final_answer
+from sparring_controller.rounds.clients.thinking import final_answer
 from sparring_shared.client import ServiceClient
 from sparring_shared.errors import Broken, InvalidInput, PolicyMismatch, Unavailable
 from sparring_shared.records import Candidate, Prompt, Record
