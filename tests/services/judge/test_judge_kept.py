@@ -1,5 +1,7 @@
 """What was once computed is kept on disk, for other judges and after a restart."""
 
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,10 @@ from fastapi.testclient import TestClient
 from scripted_endpoint import completion, endpoint
 from small_judge import loaded_client, wait_until_ready
 
+from sparring_judge.engines.by_name import load_engine
+from sparring_judge.queue.background_judge import BackgroundJudge
 from sparring_judge.queue.kept_values import KeptValues
+from sparring_judge.service.app import create_app
 from sparring_judge.settings import JudgeSettings
 from sparring_shared.errors import InvalidInput
 
@@ -51,3 +56,14 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "kept.db").write_text("no database, but long enough to be looked at" * 100)
     with pytest.raises(InvalidInput, match=r"^SPARRING_JUDGE_KEPT: .*kept\.db cannot be used \(file is not a database\)"):
         KeptValues(tmp_path / "kept.db")
+
+
+def test_a_judge_with_such_a_file_fails_and_is_not_loading_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "kept.db").write_text("no database, but long enough to be looked at" * 100)
+    settings, ended = JudgeSettings(engine="fake", kept=tmp_path / "kept.db"), threading.Event()
+    judge = BackgroundJudge(partial(load_engine, settings), settings, on_failure=ended.set)
+    with TestClient(create_app(settings, judge)):
+        assert ended.wait(60)
+    assert judge.failure is not None
+    assert judge.failure.message.startswith("SPARRING_JUDGE_KEPT: ")
+    assert not judge.has_served

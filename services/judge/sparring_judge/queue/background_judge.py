@@ -116,9 +116,10 @@ class BackgroundJudge:
 
     async def _warm_up(self, engine: Engine, slots: list[Slot]) -> None:
         """Compute one pair in every slot, then begin to take requests."""
-        reader = engine.reader
+        reader, settings, device = engine.reader, self._settings, slots[0].description.device
         self._slots, self._reader, self.pinned = slots, reader, engine.pinned
         try:
+            self._kept = KeptValues(settings.kept) if settings.kept else None
             plan = reader.plan(_WARM_UP)
             for computed in await asyncio.gather(*(slot.compute(plan.units) for slot in slots)):
                 tried = judgement(plan, computed.values)
@@ -130,8 +131,6 @@ class BackgroundJudge:
             _log.exception("the judge could not be tried")
             self._fail(Broken(f"The judge could not be tried: {type(error).__name__}: {error}."))
         else:
-            settings, device = self._settings, slots[0].description.device
-            self._kept = KeptValues(settings.kept) if settings.kept else None
             self._scheduler = Scheduler(
                 slots,
                 max_queued=settings.max_queued,

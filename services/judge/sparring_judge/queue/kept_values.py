@@ -21,8 +21,8 @@ class KeptValues:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(path, timeout=5, isolation_level=None)
-            # A power cut may lose the latest values, which are then computed again.
-            for pragma in ("journal_mode=WAL", "synchronous=OFF"):
+            # A power cut may lose the latest values, which are then computed again; with OFF it might damage the file.
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
                 self._file.execute(f"PRAGMA {pragma}")
             self._file.execute("CREATE TABLE IF NOT EXISTS kept (key BLOB PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID")
         except (OSError, sqlite3.Error) as error:
