@@ -180,7 +180,8 @@ def create_below(below: Below) -> FastAPI:
         if body.fresh:
             below.fresh.append(len(body.items))
             for result in results:
-                result["probs"][0][1] += below.shift
+                if "probs" in result:
+                    result["probs"][0][1] += below.shift
         return {"judge": below.judge, "items": results}
 
     @app.put("/v1/jobs/{job_id}")

@@ -8,7 +8,9 @@ from playing import ONCE, play, rows, start
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.worker import Worker
+from sparring_shared.artifacts import read_records
 from sparring_shared.paths import RunPaths
+from sparring_shared.records import Prompt
 from sparring_shared.run_config import read_run_config
 from sparring_shared.wire.controller import ResumeRequest
 
@@ -53,6 +55,19 @@ def test_a_judge_that_drifts_stops_the_run_until_it_is_restored(
     below.shift = 0.0
     controller.resume(ONCE, run_id)
     assert play(worker, controller, run_id).status == "done"
+
+
+def test_an_endpoint_that_is_down_when_a_round_begins_is_waited_for(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    below.pinned = False
+    run_id = start(controller, config, 2)
+    play(worker, controller, run_id, until="train")
+    places = RunPaths(controller.settings.runs_dir, run_id)
+    prompts = read_records(places.shard(1, "prompts", 0), Prompt)
+    below.ill = {prompt.messages[0].content: ["unavailable"] * 5 for prompt in prompts}
+    assert play(worker, controller, run_id).status == "done"
+    assert drifts(controller, run_id)[2] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_drift_that_is_accepted_is_the_new_measure(

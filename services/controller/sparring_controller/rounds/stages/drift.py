@@ -7,9 +7,9 @@ from sparring_controller.rounds.asking import shown
 from sparring_controller.rounds.stage_results import PromptsResult
 from sparring_controller.rounds.stages.work import Work
 from sparring_shared.artifacts import read_records
-from sparring_shared.errors import Broken, InvalidInput
+from sparring_shared.errors import Broken, InvalidInput, Unavailable, error_of
 from sparring_shared.records import CandidateSet, PreferenceMatrix
-from sparring_shared.wire.judge import Conversation, RankItem, RankResult
+from sparring_shared.wire.judge import Conversation, ItemError, RankItem, RankResult
 
 PAIRS = 32
 """How many pairs are fixed: the first that were judged once the judge was pinned."""
@@ -25,7 +25,7 @@ class JudgeDrifted(InvalidInput):
 def watched_drift(work: Work) -> float | None:
     """Mean |P now - P then| of the fixed pairs; None for a judge whose revision says its weights, and in its first round.
 
-    Raises JudgeDrifted beyond `judge.max_drift`, Broken where a pair cannot be judged any more.
+    Raises JudgeDrifted beyond `judge.max_drift`, Broken where a pair cannot be judged any more, Unavailable where it cannot now.
     """
     pinned, first = work.pinned(work.config.judge.service), _first_round(work)
     if pinned is None or pinned.pinned or first >= work.row.round:
@@ -34,6 +34,10 @@ def watched_drift(work: Work) -> float | None:
     if not pairs:
         return None
     results = work.judge.rank([item for item, _ in pairs], "pairwise", fresh=True).items
+    errors = [result.error for result in results if isinstance(result, ItemError)]
+    for error in (error_of(each.type, each.message, each.detail) for each in errors):
+        if isinstance(error, Unavailable):
+            raise error
     now = [result.probs[0][1] or 0.0 for result in results if isinstance(result, RankResult)]
     if len(now) < len(pairs):
         raise Broken(f"The judge could not judge {len(pairs) - len(now)} of {len(pairs)} pairs that it once judged.")
