@@ -64,7 +64,7 @@ class JudgeConfig(Record):
     pinned in any case. `service` is a name in `SPARRING_JUDGE_URLS`. A judge whose weights nobody knows (an endpoint) is
     watched: `max_drift` is how much its probabilities of 32 fixed pairs may have changed at the start of a round, in the mean.
     `max_requests` and `max_tokens` bound what the judges of a run compute anew: ordered pairs (of an endpoint, requests), and
-    tokens read for them, as the judge counts them. What a stage spent that did not come to its end is not counted.
+    tokens read for them, as the judge counts them. What a worker spent that was killed is not counted.
 
     With `estimator_k` a win rate is the mean over that many of the K answers (all, where fewer are left): the pair's own two
     and others drawn at random; 2 is the ablation of the SPPO paper (figure 4). Without it, over all K. With `templated`

@@ -20,6 +20,12 @@ def drifts(controller: Controller, run_id: str) -> list[float | None]:
     return [(played.report or {})["judges"]["drift"] for played in controller.run(run_id).rounds]
 
 
+def spent(controller: Controller, run_id: str) -> tuple[int, int]:
+    """Requests and tokens by the results of the stages."""
+    found = [(row.result or {})["spent"] for row in rows(controller, run_id) if row.stage in ("judge", "evaluate")]
+    return sum(each["requests"] for each in found), sum(each["tokens"] for each in found)
+
+
 def test_a_pinned_judge_is_not_watched(controller: Controller, worker: Worker, below: Below, config: dict[str, Any]) -> None:
     run_id = start(controller, config, 2)
     assert play(worker, controller, run_id).status == "done"
@@ -68,6 +74,10 @@ def test_an_endpoint_that_is_down_when_a_round_begins_is_waited_for(
     below.ill = {prompt.messages[0].content: ["unavailable"] * 5 for prompt in prompts}
     assert play(worker, controller, run_id).status == "done"
     assert drifts(controller, run_id)[2] == pytest.approx(0.0, abs=1e-12)
+    (asked_again,) = (
+        (row.result or {})["spent"] for row in rows(controller, run_id) if (row.stage, row.round) == ("prompts", 2)
+    )
+    assert asked_again["requests"] > 2 * below.fresh[-1]
 
 
 def test_a_drift_that_is_accepted_is_the_new_measure(
@@ -106,9 +116,18 @@ def test_a_bill_that_is_reached_stops_the_run_until_it_is_raised(
 def test_what_is_computed_is_counted(controller: Controller, worker: Worker, below: Below, config: dict[str, Any]) -> None:
     run_id = start(controller, config, 1)
     play(worker, controller, run_id)
-    spent = [(row.result or {})["spent"] for row in rows(controller, run_id) if row.stage in ("judge", "evaluate")]
-    assert (sum(each["requests"] for each in spent), sum(each["tokens"] for each in spent)) == (
-        below.requests,
-        4 * below.requests,
-    )
+    assert spent(controller, run_id) == (below.requests, 4 * below.requests)
     assert below.requests > 20
+
+
+def test_what_an_attempt_computed_that_was_interrupted_is_counted(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    undisturbed = start(controller, config, 1)
+    play(worker, controller, undisturbed)
+    run_id = start(controller, config, 1)
+    play(worker, controller, run_id, until="judge")
+    (first, *_) = read_records(RunPaths(controller.settings.runs_dir, run_id).shard(1, "prompts", 0), Prompt)
+    below.ill = {first.messages[0].content: ["unavailable", "broken"]}
+    play(worker, controller, run_id)
+    assert spent(controller, run_id) == spent(controller, undisturbed)

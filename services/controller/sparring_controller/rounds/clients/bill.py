@@ -21,7 +21,8 @@ class BillReached(InvalidInput):
 
 @dataclass
 class Bill:
-    """The bounds of `judge.max_requests` and `judge.max_tokens`; `before` was spent by the stages that are done."""
+    """The bounds of `judge.max_requests` and `judge.max_tokens`; `before` was spent by the stages that are done, `here` by this
+    one."""
 
     max_requests: int | None
     max_tokens: int | None

@@ -25,7 +25,8 @@ class JudgeDrifted(InvalidInput):
 def watched_drift(work: Work) -> float | None:
     """Mean |P now - P then| of the fixed pairs; None for a judge whose revision says its weights, and in its first round.
 
-    Raises JudgeDrifted beyond `judge.max_drift`, Broken where a pair cannot be judged any more, Unavailable where it cannot now.
+    Raises JudgeDrifted beyond `judge.max_drift`, Broken where a pair cannot be judged any more, Unavailable where one cannot be
+    judged now.
     """
     pinned, first = work.pinned(work.config.judge.service), _first_round(work)
     if pinned is None or pinned.pinned or first >= work.row.round:
@@ -34,6 +35,7 @@ def watched_drift(work: Work) -> float | None:
     if not pairs:
         return None
     results = work.judge.rank([item for item, _ in pairs], "pairwise", fresh=True).items
+    work.keep_spent()
     errors = [result.error for result in results if isinstance(result, ItemError)]
     for error in (error_of(each.type, each.message, each.detail) for each in errors):
         if isinstance(error, Unavailable):

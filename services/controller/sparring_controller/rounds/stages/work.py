@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.stage_results import TrainResult
@@ -88,14 +90,21 @@ class Work:
 
     @property
     def spent(self) -> Spent:
-        """What the judges have computed for this stage."""
+        """What the judges have computed for this stage, earlier attempts that put something aside included."""
         return self._bill.here
 
     @cached_property
     def _bill(self) -> Bill:
         spent = [Spent.model_validate(row.result.get("spent", {})) for row in self.snapshot.stages if row.result]
         total = Spent(requests=sum(each.requests for each in spent), tokens=sum(each.tokens for each in spent))
-        return Bill(self.config.judge.max_requests, self.config.judge.max_tokens, total)
+        return Bill(self.config.judge.max_requests, self.config.judge.max_tokens, total, self._spent_before())
+
+    def _spent_before(self) -> Spent:
+        """What earlier attempts at this stage have spent, as far as they could say so."""
+        try:
+            return Spent.model_validate_json(self._spent_file.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return Spent()
 
     def pinned(self, service: str) -> PinnedJudge | None:
         """The judge of that name that the run is pinned to, None in a run of an older Sparring."""
@@ -123,8 +132,13 @@ class Work:
 
     def keep(self, kind: type[R], records: Iterable[R]) -> None:
         """Put aside what this attempt has got, so that the next does not ask for it again. Raises Fenced."""
-        self.check()
+        self.keep_spent()
         write_records(self._kept(kind), kind, records)
+
+    def keep_spent(self) -> None:
+        """Have the next attempt know what this one has spent. Raises Fenced."""
+        self.check()
+        write_json(self._spent_file, self.spent.model_dump())
 
     def kept(self, kind: type[R]) -> list[R]:
         """What an earlier attempt at this stage put aside; nothing where that cannot be read, as it can all be had again."""
@@ -157,6 +171,10 @@ class Work:
 
     def _kept(self, kind: type[Record]) -> Path:
         return self.places.kept(self.row.key) / f"{kind.__name__}.parquet"
+
+    @property
+    def _spent_file(self) -> Path:
+        return self.places.kept(self.row.key) / "spent.json"
 
     def _judge(self, service: str, key: str) -> JudgeClient:
         pinned = self.pinned(service)
