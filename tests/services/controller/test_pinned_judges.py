@@ -16,6 +16,7 @@ from sparring_controller.rounds.stage_results import distinct
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings, read_settings
 from sparring_controller.store import runs
+from sparring_controller.store.replies import Request
 from sparring_shared.artifacts import read_records
 from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.paths import RunPaths
@@ -212,6 +213,13 @@ def test_preferences_name_their_judge(controller: Controller, worker: Worker, co
     play(worker, controller, run_id)
     matrices = read_records(RunPaths(controller.settings.runs_dir, run_id).shard(1, "preferences", 0), PreferenceMatrix)
     assert distinct(matrix.judge for matrix in matrices) == (JUDGE,)
+
+
+def test_what_was_accepted_is_answered_again_when_the_judge_is_down(controller: Controller, config: dict[str, Any]) -> None:
+    run_id, request = made(controller, config), Request("resume", "a", {"accept_judge": True})
+    taken = controller.resume(request, run_id, ACCEPT)
+    nowhere = controller.settings.model_copy(update={"judge_url": "http://127.0.0.1:9"})
+    assert replace(controller, services=Services.at(nowhere)).resume(request, run_id, ACCEPT) == taken
 
 
 def test_a_judge_that_is_down_cannot_be_accepted(controller: Controller, config: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from secrets import token_hex
 import tomli_w
 
 from sparring_controller.api.base_model import base_checkpoint
-from sparring_controller.api.judges import accepted, answering, bounded, named_judges
+from sparring_controller.api.judges import accepted, answering, bounded, named_judges, write_judges
 from sparring_controller.api.lengths import check_lengths
 from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
@@ -25,12 +25,12 @@ from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.records import RunRow, RunSnapshot
 from sparring_controller.store.replies import Request
-from sparring_shared.artifacts import replacing, write_json
+from sparring_shared.artifacts import replacing
 from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringError
 from sparring_shared.paths import RunPaths, within
 from sparring_shared.prompt_sources import NamedSource
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundStatus, RunJudges, RunList, RunStatus
+from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundStatus, RunList, RunStatus
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,7 @@ class Controller:
 
         Raises InvalidInput when its model, judge, prompts or lengths do not do, Unavailable when no judge answers.
         """
-        with self.database.reading() as connection:
-            known = replies.find(connection, request, RunStatus)
+        known = self._answered(request)
         if known is not None:
             return known
         base, prompts = self._checked_base(config), self._checked_prompts(config)
@@ -62,7 +61,7 @@ class Controller:
         run_id = f"{config.name}-{token_hex(3)}"
         places = RunPaths(self.settings.runs_dir, run_id)
         _write_config(places, config)
-        _write_judges(places, judges)
+        write_judges(places, judges)
         row = RunRow(
             run_id=run_id,
             name=config.name,
@@ -121,7 +120,8 @@ class Controller:
 
         Raises Conflict for a cancelled run, Unavailable when no judge answers that is to be accepted.
         """
-        found = answering(self._snapshot(run_id).run.config, self.services) if wanted.accept_judge else None
+        asked = wanted.accept_judge and self._answered(request) is None
+        found = answering(self._snapshot(run_id).run.config, self.services) if asked else None
         places = RunPaths(self.settings.runs_dir, run_id)
 
         def effect(connection: Connection) -> RunStatus:
@@ -133,7 +133,7 @@ class Controller:
             if found is not None:
                 begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
                 judges = accepted(run.judge, found, max(begun, default=0) + 1)
-                _write_judges(places, judges)
+                write_judges(places, judges)
                 runs.change(connection, run_id, judge=judges.model_dump_json())
             return run_status(runs.snapshot(connection, run_id))
 
@@ -197,6 +197,10 @@ class Controller:
         self.doorbell.close()
         self.database.close()
 
+    def _answered(self, request: Request) -> RunStatus | None:
+        with self.database.reading() as connection:
+            return replies.find(connection, request, RunStatus)
+
     def _snapshot(self, run_id: str) -> RunSnapshot:
         with self.database.reading() as connection:
             return runs.snapshot(connection, run_id)
@@ -238,11 +242,6 @@ def _revived(connection: Connection, run_id: str) -> RunRow:
         stages.revive(connection, run_id)
         runs.change(connection, run_id, control="active", error=None)
     return run
-
-
-def _write_judges(places: RunPaths, judges: RunJudges) -> None:
-    """A copy of what the database says, for a command that is to start the judge."""
-    write_json(places.judges, judges.model_dump(mode="json"))
 
 
 def _write_config(places: RunPaths, config: RunConfig) -> None:

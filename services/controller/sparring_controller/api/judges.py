@@ -5,7 +5,9 @@ from pathlib import Path
 
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.stages.work import evaluation_service
+from sparring_shared.artifacts import write_json
 from sparring_shared.errors import InvalidInput
+from sparring_shared.paths import RunPaths
 from sparring_shared.run_config import JudgeConfig, RunConfig
 from sparring_shared.wire.controller import AcceptedJudge, PinnedJudge, ResumeRequest, RunJudges
 from sparring_shared.wire.judge import JudgeInfo
@@ -48,6 +50,11 @@ def accepted(judges: RunJudges | None, found: Answering, number: int) -> RunJudg
     ]
     pinned = before | {name: _pin(info) for name, info in found.items()}
     return RunJudges(pinned=pinned, accepted=(*(judges.accepted if judges else ()), *notes))
+
+
+def write_judges(places: RunPaths, judges: RunJudges) -> None:
+    """A copy of what the database says, for a command that is to start the judge."""
+    write_json(places.judges, judges.model_dump(mode="json"))
 
 
 def bounded(config: RunConfig, wanted: ResumeRequest) -> RunConfig:
