@@ -45,9 +45,13 @@ def refusal(status: int, message: str, **headers: str) -> Reply:
     return Reply(status, {"error": {"message": message, "type": "error", "code": None}}, headers)
 
 
+_NO_SUCH_ROUTE = refusal(404, "There is no such route.")
+
+
 @contextmanager
-def endpoint(answer: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Endpoint]:
-    """A server whose n-th request (from 0) with that body is answered by `answer(n, body)`."""
+def endpoint(answer: Callable[[int, dict[str, Any]], Reply], model: Reply = _NO_SUCH_ROUTE) -> Iterator[Endpoint]:
+    """A server whose n-th request (from 0) with that body is answered by `answer(n, body)`, questions about its model by
+    `model`."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,7 +61,12 @@ def endpoint(answer: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Endpoin
                 number = len(seen.bodies)
                 seen.bodies.append(body)
                 seen.keys.append(self.headers["authorization"])
-            reply = answer(number, body)
+            self._reply(answer(number, body))
+
+        def do_GET(self) -> None:
+            self._reply(model)
+
+        def _reply(self, reply: Reply) -> None:
             data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             for name, value in {"content-type": "application/json", **reply.headers}.items():

@@ -151,10 +151,33 @@ def test_what_an_endpoint_refuses_says_what_to_do(reply: Reply, kind: type[Sparr
     assert message in value.message
 
 
-def test_an_endpoint_that_is_not_there() -> None:
-    (value,) = values(1, settings(f"http://127.0.0.1:{free_port()}/v1", retries=0))
+def test_an_endpoint_that_goes_away() -> None:
+    with endpoint(lambda *_: completion("A")) as server:
+        engine = load_engine(settings(server.url, retries=0))
+    (value,) = engine.load().compute([Unit(b"1", 1, "q")]).values
     assert isinstance(value, Unavailable)
     assert "cannot be reached (APIConnectionError); start it or correct SPARRING_JUDGE_URL" in value.message
+
+
+def revision(model: Reply) -> str:
+    with endpoint(lambda *_: completion("A"), model) as server:
+        return load_engine(settings(server.url, retries=0)).reader.ref.revision
+
+
+@pytest.mark.parametrize("told", [refusal(404, "There is no such route."), Reply(200, {"id": "m", "owned_by": "o"})])
+def test_an_endpoint_need_not_tell_of_its_model(told: Reply) -> None:
+    assert revision(told).startswith("endpoint+")
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_an_endpoint_that_is_down_for_a_moment_is_not_another_judge(status: int) -> None:
+    with pytest.raises(Unavailable):
+        revision(refusal(status, "not now"))
+
+
+def test_an_endpoint_that_is_not_there() -> None:
+    with pytest.raises(Unavailable, match=r"cannot be reached \(APIConnectionError\); start it or correct SPARRING_JUDGE_URL"):
+        load_engine(settings(f"http://127.0.0.1:{free_port()}/v1", retries=0))
 
 
 def test_an_endpoint_that_does_not_answer_in_time() -> None:
@@ -203,8 +226,9 @@ def test_options_that_an_error_refuses(message: str, refused: set[str]) -> None:
 
 
 def test_a_password_in_the_url_is_not_shown() -> None:
-    engine = load_engine(settings(f"http://somebody:sesame@127.0.0.1:{free_port()}/v1?key=sesame", retries=0))
-    computer = engine.load()
+    with endpoint(lambda *_: completion("A")) as server:
+        url = server.url.replace("http://", "http://somebody:sesame@")
+        computer = load_engine(settings(f"{url}?key=sesame", retries=0)).load()
     (value,) = computer.compute([Unit(b"1", 1, "q")]).values
     assert isinstance(value, Unavailable)
     assert "sesame" not in computer.description.device + value.message

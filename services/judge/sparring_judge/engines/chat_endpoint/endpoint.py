@@ -20,6 +20,9 @@ from sparring_shared.run_config import explain
 
 _UNKNOWN = re.compile(r"unsupported|not support|unknown|unrecognized|not allowed|not permitted", re.IGNORECASE)
 
+_NOT_NOW = (502, 503, 504)
+"""Statuses by which whatever stands before an endpoint says that it is down or begins."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -97,11 +100,20 @@ class _Told(_Part):
 
 
 def told_of_model(endpoint: Endpoint) -> dict[str, Any]:
-    """What the endpoint tells of its model, nothing where it does not answer such a question."""
+    """What the endpoint tells of its model, nothing where it does not answer such a question.
+
+    Raises Unavailable where it answers nothing now: what it would have told is part of which judge it is.
+    """
     try:
-        with _client(endpoint, retries=0, seconds=min(5, endpoint.seconds)) as client:
+        with _client(endpoint, retries=min(2, endpoint.retries), seconds=endpoint.seconds) as client:
             raw = client.models.with_raw_response.retrieve(endpoint.model)
         return _Told.model_validate_json(raw.text).model_dump(exclude_none=True)
+    except (openai.APIConnectionError, openai.RateLimitError) as error:
+        raise _failure(endpoint, error) from None
+    except openai.APIStatusError as error:
+        if error.status_code in _NOT_NOW:
+            raise _failure(endpoint, error) from None
+        return {}
     except (openai.OpenAIError, ValidationError):
         return {}
 
@@ -151,10 +163,10 @@ class EndpointComputer:
             except openai.BadRequestError as error:
                 refused = refused_options(error.message) & options.keys()
                 if not refused:
-                    raise self._failure(error) from None
+                    raise _failure(self._endpoint, error) from None
                 self._refused = self._refused | refused
             except openai.APIError as error:
-                raise self._failure(error) from None
+                raise _failure(self._endpoint, error) from None
             except ValidationError as error:
                 problem = explain(error.errors()[:1])
                 raise Broken(f"{self._endpoint.shown} answered something else than a chat completion: {problem}") from None
@@ -170,25 +182,24 @@ class EndpointComputer:
             options["max_completion_tokens"] = self._endpoint.max_tokens
         return {name: value for name, value in options.items() if name not in self._refused}
 
-    def _failure(self, error: openai.APIError) -> SparringError:
-        url = self._endpoint.shown
-        match error:
-            case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return Unavailable(f"{url} refuses the key; set SPARRING_JUDGE_API_KEY to one that it knows.")
-            case openai.NotFoundError():
-                return Unavailable(f"{url} knows no model {self._endpoint.model}; correct SPARRING_JUDGE_URL or _MODEL.")
-            case openai.RateLimitError():
-                return Unavailable(f"{url} refuses more requests; try again later or lower SPARRING_JUDGE_CONCURRENCY.")
-            case openai.BadRequestError() | openai.UnprocessableEntityError():
-                return InvalidInput(f"{url} refuses the question: {error.message.splitlines()[0][:300]}")
-            case openai.APITimeoutError():
-                return Unavailable(
-                    f"{url} did not answer in {self._endpoint.seconds:g} s; raise SPARRING_JUDGE_ANSWER_SECONDS."
-                )
-            case openai.APIStatusError():
-                return Unavailable(f"{url} fails with status {error.status_code}; see its log.")
-            case _:
-                return Unavailable(f"{url} cannot be reached ({type(error).__name__}); start it or correct SPARRING_JUDGE_URL.")
+
+def _failure(endpoint: Endpoint, error: openai.APIError) -> SparringError:
+    url = endpoint.shown
+    match error:
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return Unavailable(f"{url} refuses the key; set SPARRING_JUDGE_API_KEY to one that it knows.")
+        case openai.NotFoundError():
+            return Unavailable(f"{url} knows no model {endpoint.model}; correct SPARRING_JUDGE_URL or _MODEL.")
+        case openai.RateLimitError():
+            return Unavailable(f"{url} refuses more requests; try again later or lower SPARRING_JUDGE_CONCURRENCY.")
+        case openai.BadRequestError() | openai.UnprocessableEntityError():
+            return InvalidInput(f"{url} refuses the question: {error.message.splitlines()[0][:300]}")
+        case openai.APITimeoutError():
+            return Unavailable(f"{url} did not answer in {endpoint.seconds:g} s; raise SPARRING_JUDGE_ANSWER_SECONDS.")
+        case openai.APIStatusError():
+            return Unavailable(f"{url} fails with status {error.status_code}; see its log.")
+        case _:
+            return Unavailable(f"{url} cannot be reached ({type(error).__name__}); start it or correct SPARRING_JUDGE_URL.")
 
 
 def refused_options(message: str) -> frozenset[str]:

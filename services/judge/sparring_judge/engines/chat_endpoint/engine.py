@@ -47,7 +47,7 @@ class OpenAiReader:
 def load_openai(settings: JudgeSettings) -> Engine:
     """The engine that the settings name; the endpoint is asked about the model alone.
 
-    Raises InvalidInput for a template that is none.
+    Raises InvalidInput for a template that is none, Unavailable for an endpoint that answers nothing now.
 
     An endpoint does not tell which weights it has: the revision is that of the settings, if any, with a digest of its address,
     the question, and what it tells of the model.
