@@ -5,8 +5,9 @@ import pytest
 
 from sparring_judge.service.results import compare_result, competition_ranks, rank_result
 from sparring_judge.tasks.task import Task, games, new_task
-from sparring_judge.tasks.units import Judgement, Reading
+from sparring_judge.tasks.units import Judgement, Reading, unit_key
 from sparring_shared.errors import InvalidInput
+from sparring_shared.records import JudgeRef
 from sparring_shared.wire.judge import RankItem
 
 
@@ -80,3 +81,9 @@ def test_an_item_with_too_few_or_too_many_candidates_is_its_own_error(count: int
     assert isinstance(found, InvalidInput)
     assert found.message == f"The item holds {count} candidates; send 1 to 4."
     assert isinstance(new_task(RankItem(prompt="x", candidates=("a",) * 4), max_candidates=4), Task)
+
+
+def test_what_one_engine_computed_is_not_taken_for_another() -> None:
+    pairrm, blender = (JudgeRef(name="PairRM", revision="1", engine=engine) for engine in ("pairrm", "llm-blender"))
+    assert unit_key(pairrm, (1, 2)) == unit_key(pairrm, (1, 2))
+    assert unit_key(pairrm, (1, 2)) != unit_key(blender, (1, 2))

@@ -46,7 +46,7 @@ class BlenderReader:
         distinct = {texts: at for at, texts in enumerate(dict.fromkeys(games.values()))}
         tokens = {texts: len(source) + sum(len(self._ids(text)) for text in texts[1:]) for texts in distinct}
         return Plan(
-            units=tuple(Unit(unit_key(self.ref, self.name, *texts), tokens[texts], texts) for texts in distinct),
+            units=tuple(Unit(unit_key(self.ref, *texts), tokens[texts], texts) for texts in distinct),
             games={game: ((1.0, distinct[texts]),) for game, texts in games.items()},
             reading=cut(source, candidates, self.limits).reading,
         )

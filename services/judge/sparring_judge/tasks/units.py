@@ -88,8 +88,8 @@ class Judgement:
 
 
 def unit_key(ref: JudgeRef, *parts: str | Sequence[int]) -> bytes:
-    """Digest of a judge's name and revision and of what it reads, texts or token ids; each part is delimited."""
-    digest = hashlib.blake2b(f"{ref.name}\0{ref.revision}\0".encode(), digest_size=16)
+    """Digest of a judge's engine, name and revision and of what it reads, texts or token ids; each part is delimited."""
+    digest = hashlib.blake2b(f"{ref.engine}\0{ref.name}\0{ref.revision}\0".encode(), digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else np.asarray(part, np.int64).tobytes()
         digest.update(len(data).to_bytes(8, "little") + data)

@@ -14,7 +14,7 @@ READ_WITH = ("tokenizer*.json", "special_tokens_map.json", "chat_template.jinja"
 def revision(weights: str, **others: Any) -> str:
     """`<weights>+<12 hex digits>`: the digits are those of a digest of `others`, JSON values by name.
 
-    Precision and device are part of it as they are set: what `auto` comes to is not.
+    The precision is part of it as it is set: what `auto` comes to is not, nor is the device.
     """
     described = json.dumps(others, sort_keys=True, separators=(",", ":"))
     return f"{weights}+{hashlib.sha256(described.encode()).hexdigest()[:_DIGITS]}"
