@@ -99,7 +99,8 @@ def test_a_wrong_template_is_refused_at_the_start(tmp_path: Path, text: str | No
 
 
 def test_long_texts_are_cut_by_characters() -> None:
-    engine = load_engine(settings("http://127.0.0.1:1/v1", source_max_tokens=10, candidate_max_tokens=5))
+    with endpoint(lambda *_: completion("A")) as server:
+        engine = load_engine(settings(server.url, source_max_tokens=10, candidate_max_tokens=5))
     plan = engine.reader.plan(Task("q" * 42, ("x" * 21, "y" * 20), ((0, 1),)))
     assert plan.reading.tokens == (6, 5)
     assert plan.reading.truncated == (True, False)

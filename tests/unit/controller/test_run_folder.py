@@ -47,6 +47,11 @@ def test_an_ensemble_has_no_model(tmp_path: Path) -> None:
     assert judge_of_run(run(tmp_path, "", pinned, ""), None, accept=False) == JudgeConfig(engine="ensemble")
 
 
+def test_a_judge_without_a_model_may_be_named_by_its_name(tmp_path: Path) -> None:
+    places = run(tmp_path, 'model = "fake"\nrevision = "crc32"', JudgeRef(name="fake", revision="crc32", engine="fake"), "")
+    assert judge_of_run(places, None, accept=False) == JudgeConfig(engine="fake", model="fake", revision="crc32")
+
+
 def test_another_judge_is_started_only_to_be_accepted(tmp_path: Path) -> None:
     places = run(tmp_path, "", JudgeRef(name="org/judge", revision="1", engine="pairrm"))
     with pytest.raises(InvalidInput) as error:

@@ -47,7 +47,7 @@ def judge_of_run(places: RunPaths, option: str | None, *, accept: bool) -> Judge
         )
     weights = judge.ref.revision.partition("+")[0]
     revision = weights if _COMMIT.fullmatch(weights) else named.revision
-    started = {"engine": judge.ref.engine, "model": judge.model or None, "revision": revision}
+    started = {"engine": judge.ref.engine, "model": judge.model or named.model, "revision": revision}
     return JudgeConfig.model_validate(named.model_dump() | started)
 
 
