@@ -20,7 +20,7 @@ from sparring_shared.errors import InvalidInput
 from sparring_shared.prompt_sources import PromptsConfig
 from sparring_shared.records import Prompt
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COMMIT = "0123" * 10
 CARD = """---
 license: mit
 configs:

@@ -12,7 +12,7 @@ from sparring_shared.records import JudgeRef
 from sparring_shared.run_config import JudgeConfig, RunConfig
 from sparring_shared.wire.controller import PinnedJudge, RunJudges
 
-COMMIT = "5b880cc73776ac75a835b3e0bd5169bb2c0f9c5b"
+COMMIT = "5b88" * 10
 
 
 def run(folder: Path, named: str = "", pinned: JudgeRef | None = None, model: str = "org/judge") -> RunPaths:
