@@ -42,8 +42,8 @@ def test_a_judge_that_stays_is_told_in_the_reports(
     assert status.status == "done"
     assert drifts(controller, run_id) == [None, None, pytest.approx(0.0, abs=1e-12)]
     assert [(played.report or {})["judges"]["pinned"] for played in status.rounds] == [False] * 3
-    (pairs,) = below.fresh
-    assert 5 < pairs <= 10, "one of each prompt whose answers differ"
+    assert 5 < sum(below.fresh) <= 10, "one of each prompt whose answers differ"
+    assert max(below.fresh) == 4, "in parts that a slow judge can answer"
 
 
 def test_a_judge_that_drifts_stops_the_run_until_it_is_restored(
@@ -77,7 +77,7 @@ def test_an_endpoint_that_is_down_when_a_round_begins_is_waited_for(
     (asked_again,) = (
         (row.result or {})["spent"] for row in rows(controller, run_id) if (row.stage, row.round) == ("prompts", 2)
     )
-    assert asked_again["requests"] > 2 * below.fresh[-1]
+    assert asked_again["requests"] > 2 * len(prompts)
 
 
 def test_a_drift_that_is_accepted_is_the_new_measure(

@@ -70,14 +70,21 @@ def test_a_failed_stage_fails_the_run_with_its_sentence() -> None:
     assert failure(run) == "Round 1, judge (shard 1): The judge is dead."
 
 
+def without_pairs(**dropped: int) -> list[StageRow]:
+    """The stages of a round whose selection left nothing."""
+    result = RESULTS["select"] | {"file": file(rows=0)} | ({"dropped": dropped} if dropped else {})
+    return [row.model_copy(update={"result": result}) if row.stage == "select" else row for row in SELECTED]
+
+
 def test_a_round_without_pairs_fails_the_run_with_the_reasons() -> None:
-    barren: list[StageRow] = [
-        row.model_copy(update={"result": RESULTS["select"] | {"file": file(rows=0)}}) if row.stage == "select" else row
-        for row in SELECTED
-    ]
+    barren = without_pairs()
     assert failure(snapshot(stage(0, "evaluate"), stage(1, "prompts"), *barren)) == (
         "Round 1 made no pair to train on (prompt too long: 2, tied: 4); start a run with a higher sampling.temperature, "
         "a larger sampling.k or other prompts."
+    )
+    refused = without_pairs(**{"judge: invalid_input": 9})
+    assert (failure(snapshot(stage(0, "evaluate"), stage(1, "prompts"), *refused)) or "").endswith(
+        "; the logs of the workers say what was wrong with them; start a run that mends it."
     )
 
 

@@ -44,6 +44,9 @@ class FailRun:
 
 Action = CreateStage | FailRun
 
+_NOT_TAKEN = ("judge: ", "prompt refused")
+"""How reasons begin that other answers do not mend."""
+
 
 def plan(snapshot: RunSnapshot) -> list[Action]:
     """What to do now: create each stage whose inputs are done and that is not there yet, or fail the run."""
@@ -132,10 +135,10 @@ def _failures(snapshot: RunSnapshot) -> Iterator[str]:
 def _no_pairs(snapshot: RunSnapshot, number: int) -> str:
     reasons = dropped(snapshot, number)
     listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items())) or "no prompts"
-    return (
-        f"Round {number} made no pair to train on ({listed}); start a run with a higher sampling.temperature, "
-        "a larger sampling.k or other prompts."
-    )
+    advice = "start a run with a higher sampling.temperature, a larger sampling.k or other prompts."
+    if reasons and max(reasons, key=lambda reason: reasons[reason]).startswith(_NOT_TAKEN):
+        advice = "the logs of the workers say what was wrong with them; start a run that mends it."
+    return f"Round {number} made no pair to train on ({listed}); {advice}"
 
 
 def dropped(snapshot: RunSnapshot, number: int) -> dict[str, int]:

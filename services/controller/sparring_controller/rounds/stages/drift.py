@@ -14,6 +14,9 @@ from sparring_shared.wire.judge import Conversation, ItemError, RankItem, RankRe
 PAIRS = 32
 """How many pairs are fixed: the first that were judged once the judge was pinned."""
 
+_AT_ONCE = 4
+"""Pairs in one request: few enough for a slow judge."""
+
 Known = tuple[RankItem, float]
 """A pair and P(a beats b), by `pairwise`, as it was judged."""
 
@@ -34,8 +37,11 @@ def watched_drift(work: Work) -> float | None:
     pairs = fixed_pairs(work, first)
     if not pairs:
         return None
-    results = work.judge.rank([item for item, _ in pairs], "pairwise", fresh=True).items
-    work.keep_spent()
+    results: list[RankResult | ItemError] = []
+    for start in range(0, len(pairs), _AT_ONCE):
+        work.check()
+        results += work.judge.rank([item for item, _ in pairs[start : start + _AT_ONCE]], "pairwise", fresh=True).items
+        work.keep_spent()
     errors = [result.error for result in results if isinstance(result, ItemError)]
     for error in (error_of(each.type, each.message, each.detail) for each in errors):
         if isinstance(error, Unavailable):
