@@ -4,11 +4,10 @@ import multiprocessing
 import os
 import signal
 import sys
-import traceback
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import Any, NoReturn
+from typing import Any
 
 from .records import CannotRun, Notebook, Setting
 
@@ -16,7 +15,7 @@ CANNOT_RUN = 3
 """The exit code of a function that says what it lacks."""
 
 
-def main(function: str, setting: Setting, result: Path, log: Path, arguments: dict[str, Any]) -> NoReturn:
+def main(function: str, setting: Setting, result: Path, log: Path, arguments: dict[str, Any]) -> None:
     """Call the function with its output in `log`; what it lacks is said there too."""
     os.setpgid(0, 0)
     with log.open("ab") as stream:
@@ -27,13 +26,7 @@ def main(function: str, setting: Setting, result: Path, log: Path, arguments: di
         _call(function, setting, result, arguments)
     except CannotRun as lack:
         print(lack, file=sys.stderr)
-        code = CANNOT_RUN
-    except Exception:  # noqa: BLE001  # the process's outermost frame: the exit code and the log say it
-        traceback.print_exc()
-        code = 1
-    else:
-        code = 0
-    sys.exit(code)
+        sys.exit(CANNOT_RUN)
 
 
 def _call(function: str, setting: Setting, result: Path, arguments: dict[str, Any]) -> None:
