@@ -18,10 +18,15 @@ from sparring_shared.errors import Conflict, InvalidInput, NotFound
 from sparring_shared.wire.controller import RoundsAccepted
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     """One active run with one pending stage, `k`."""
-    made = Database(f"sqlite:///{tmp_path / 'new' / 'sparring.db'}")
+    made = Database(database_url)
     migrate(made)
     with made.writing() as connection:
         runs.add(connection, run())
@@ -66,6 +71,7 @@ def write(database: Database, change: Callable[[Connection], Any]) -> Any:
         return change(connection)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_the_file_is_written_ahead_and_synced(database: Database) -> None:
     with database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
