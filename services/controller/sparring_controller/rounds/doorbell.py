@@ -55,10 +55,13 @@ class Doorbell:
         where = self._redis.connection_pool.connection_kwargs
         self._at = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
 
-    def ring(self, key: str, stage: StageName, countdown: float = 0.0) -> None:
-        """Send the key of a stage to its queue, to be taken up in `countdown` seconds."""
+    def ring(self, key: str, stage: StageName) -> None:
+        """Send the key of a stage to its queue, to be taken up at once.
+
+        Never with Celery's countdown: a worker that holds such a message ends when Redis does (kombu 5.7.0).
+        """
         try:
-            self._celery.send_task(TASK, args=[key], queue=QUEUES[stage], countdown=countdown or None)
+            self._celery.send_task(TASK, args=[key], queue=QUEUES[stage])
         except (OperationalError, redis.RedisError) as error:
             raise self._silent(error) from error
 

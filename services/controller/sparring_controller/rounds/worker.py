@@ -88,7 +88,7 @@ class Worker:
         due = time.time() + later.seconds
         with self.database.writing() as connection:
             waits = stages.look_again(connection, row.key, row.token, due, later.progress, later.error)
-        self._ring_later(row, waits, later.seconds)
+        _say_if_fenced(row, waits)
 
     def _postpone(self, row: StageRow, error: str) -> None:
         now = time.time()
@@ -98,7 +98,7 @@ class Worker:
         log.warning("%s of run %s, round %d, shard %d waits: %s", *_names(row), error)
         with self.database.writing() as connection:
             waits = stages.postpone(connection, row.key, row.token, now, now + SILENT_SECONDS, error)
-        self._ring_later(row, waits, SILENT_SECONDS)
+        _say_if_fenced(row, waits)
 
     def _retry(self, row: StageRow, error: str) -> None:
         attempt = row.attempt + 1
@@ -109,21 +109,17 @@ class Worker:
         seconds = RETRY_SECONDS * attempt
         with self.database.writing() as connection:
             waits = stages.retry(connection, row.key, row.token, attempt, time.time() + seconds, error)
-        self._ring_later(row, waits, seconds)
+        _say_if_fenced(row, waits)
 
     def _fail(self, row: StageRow, error: str) -> None:
         log.error("%s of run %s, round %d, shard %d failed: %s", *_names(row), error)
         with self.database.writing() as connection:
             stages.fail(connection, row.key, row.token, error)
 
-    def _ring_later(self, row: StageRow, waits: bool, seconds: float) -> None:
-        if not waits:
-            log.warning("fenced off while it worked: %s of run %s, round %d, shard %d", *_names(row))
-            return
-        try:
-            self.doorbell.ring(row.key, row.stage, seconds + 0.05)
-        except Unavailable as error:
-            log.warning("%s The reconciler will ring again.", error)
+
+def _say_if_fenced(row: StageRow, waits: bool) -> None:
+    if not waits:
+        log.warning("fenced off while it worked: %s of run %s, round %d, shard %d", *_names(row))
 
 
 def _names(row: StageRow) -> tuple[Any, ...]:

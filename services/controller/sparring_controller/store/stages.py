@@ -115,9 +115,16 @@ def fail(connection: Connection, key: str, token: int, error: str) -> bool:
     return _release(connection, key, token, state="failed", error=error)
 
 
-def rung(connection: Connection, key: str, at: float) -> None:
-    """Redis was told of the stage."""
-    _change(connection, key, rung_at=at)
+def due(connection: Connection, now: float, most: int = 1000) -> list[StageRow]:
+    """The stages of active runs that may begin and that Redis was not told of since they may; the longest due first."""
+    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), stages.c.not_before <= now)
+    query = select(stages).join(runs, runs.c.run_id == stages.c.run_id).where(*waits, runs.c.control == "active")
+    return [_row(found) for found in connection.execute(query.order_by(stages.c.not_before).limit(most)).mappings()]
+
+
+def rung(connection: Connection, key: str, token: int, at: float) -> None:
+    """Redis was told of the stage, as it was when `token` was the latest: one that was claimed since waits for another ring."""
+    connection.execute(update(stages).where(stages.c.key == key, stages.c.token == token).values(rung_at=at))
 
 
 def revive(connection: Connection, run_id: str) -> None:
@@ -136,7 +143,7 @@ def cancel(connection: Connection, run_id: str, reason: str) -> None:
 
 
 def _wait(connection: Connection, key: str, token: int, not_before: float, **values: Any) -> bool:
-    return _release(connection, key, token, state="waiting", not_before=not_before, rung_at=not_before, **values)
+    return _release(connection, key, token, state="waiting", not_before=not_before, rung_at=None, **values)
 
 
 def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:

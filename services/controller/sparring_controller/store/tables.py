@@ -44,6 +44,7 @@ stages = Table(
     Column("error", Text),
     UniqueConstraint("run_id", "round", "stage", "shard"),
     Index("stages_of_run", "run_id"),
+    Index("stages_due", "rung_at", "state", "not_before"),
 )
 
 replies = Table(
