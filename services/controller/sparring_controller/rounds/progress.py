@@ -1,11 +1,11 @@
 """Moves runs on: applies the plan to the database, then rings for every stage that Redis was not told of."""
 
 import logging
-import time
 
 from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.planner import CreateStage, FailRun, overdue, plan
 from sparring_controller.store import runs, stages
+from sparring_controller.store.clock import now
 from sparring_controller.store.database import Database
 from sparring_controller.store.records import RunSnapshot, StageRow
 from sparring_shared.errors import Unavailable
@@ -37,7 +37,7 @@ def advance(database: Database, doorbell: Doorbell, run_id: str) -> RunSnapshot:
 def ring_due(database: Database, doorbell: Doorbell) -> None:
     """Ring for every stage that has waited long enough: for its next attempt, its next look, or for Redis."""
     with database.reading() as connection:
-        due = stages.due(connection, time.time())
+        due = stages.due(connection)
     ring(database, doorbell, due)
 
 
@@ -46,7 +46,9 @@ def ring_overdue(database: Database, doorbell: Doorbell, snapshot: RunSnapshot, 
 
     A queue with messages needs no further one: its workers are busy, or not there.
     """
-    late = [row for row in snapshot.stages if overdue(row, time.time(), patience)]
+    with database.reading() as connection:
+        moment = now(connection)
+    late = [row for row in snapshot.stages if overdue(row, moment, patience)]
     try:
         stages_late: set[StageName] = {row.stage for row in late}
         quiet = {stage: doorbell.quiet(stage) for stage in stages_late}
@@ -69,4 +71,4 @@ def ring(database: Database, doorbell: Doorbell, rows: list[StageRow]) -> None:
             log.warning("%s The reconciler will ring again.", error)
             return
         with database.writing() as connection:
-            stages.rung(connection, row.key, row.token, time.time())
+            stages.rung(connection, row.key, row.token)
