@@ -104,10 +104,11 @@ def waited(connection: Connection, row: StageRow) -> float:
     return 0.0 if row.waiting_since is None else now(connection) - row.waiting_since
 
 
-def postpone(connection: Connection, key: str, token: int, seconds: float, error: str) -> bool:
-    """A service does not answer: try again in `seconds`; this is not an attempt."""
-    since = func.coalesce(stages.c.waiting_since, Now())
-    return _wait(connection, key, token, seconds, error=error, waiting_since=since)
+def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
+    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered since the last wait."""
+    since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
+    outages = stages.c.outages + int(anew)
+    return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
 
 
 def retry(connection: Connection, key: str, token: int, attempt: int, seconds: float, error: str) -> bool:
@@ -134,7 +135,7 @@ def rung(connection: Connection, key: str, token: int) -> None:
 
 def revive(connection: Connection, run_id: str) -> None:
     """Failed stages become pending with all their attempts, waiting ones become due."""
-    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "waiting_since": None, "error": None}
+    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
     mine = stages.c.run_id == run_id
     failed = update(stages).where(mine, stages.c.state == "failed")
     connection.execute(failed.values(state="pending", progress=None, **fresh))

@@ -33,6 +33,7 @@ stages = Table(
     Column("lease_until", Float, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("lapses", Integer, nullable=False),
+    Column("outages", Integer, nullable=False, server_default="0"),
     Column("not_before", Float, nullable=False),
     Column("rung_at", Float),
     Column("waiting_since", Float),
