@@ -25,14 +25,14 @@ def verdict(found: DatabaseFacts) -> Finding:
     """What is to be said of a database that says this of itself."""
     if found.refuses is not None:
         return _is("wrong", f"{found.kind} takes nothing in ({found.refuses}); end what holds it, or give the right to write.")
-    if found.journal not in (None, "wal"):
-        return _is("warning", f"{found.kind} is in journal mode {found.journal}; the controller makes it wal when it starts.")
+    if found.logged is False:
+        return _is("warning", f"{found.kind} is not in journal mode wal; the controller makes it so when it starts.")
     if found.missing:
         lacking = ", ".join(found.missing)
         return _is(
             "warning", f"{found.kind} is of another Sparring (it has no {lacking}); the controller mends that when it starts."
         )
-    journal = f", journal mode {found.journal}" if found.journal else ""
+    journal = ", journal mode wal" if found.logged else ""
     return _is("ok", f"{found.kind} answers and can be written to{journal}.")
 
 

@@ -24,9 +24,8 @@ def folder(name: str, path: Path) -> list[Finding]:
         return [Finding(name=name, level="wrong", says=says)]
     apart = _elsewhere(path)
     if apart:
-        says = (
-            f"{', '.join(apart)} in {path} lie on other file systems, so free space is counted for the rest alone; move them."
-        )
+        names = ", ".join(apart)
+        says = f"{path} holds what lies on other file systems ({names}), whose free space is not counted; move it."
         return [Finding(name=name, level="warning", says=says)]
     return [Finding(name=name, level="ok", says=f"{path} can be written to, synced and renamed in.")]
 

@@ -32,7 +32,7 @@ class _Tensor(Record):
     data_offsets: tuple[int, int]
 
 
-_HEADER = TypeAdapter(dict[str, _Tensor])
+_OBJECT = TypeAdapter(dict[str, Any])
 
 
 def folder_of(model: str) -> Path | None:
@@ -118,10 +118,9 @@ def _head(path: Path) -> dict[str, _Tensor]:
             raise InvalidInput(f"{path} is cut off or is no safetensors file ({size} bytes); copy it again.")
         text = stream.read(length)
     try:
-        listed = json.loads(text)
-        listed.pop("__metadata__", None)
-        tensors = _HEADER.validate_python(listed)
-    except (ValueError, AttributeError, ValidationError):
+        listed = _OBJECT.validate_json(text)
+        tensors = {name: _Tensor.model_validate(told) for name, told in listed.items() if name != "__metadata__"}
+    except ValidationError:
         raise InvalidInput(f"{path} is no safetensors file: its head cannot be read; copy it again.") from None
     end = 8 + length + max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     if end != size:

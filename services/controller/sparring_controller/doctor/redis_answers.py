@@ -6,6 +6,7 @@ import redis
 from pydantic import SecretStr
 
 from sparring_controller.doctor.examination import Finding, Level
+from sparring_controller.doctor.machine import size
 
 _SECONDS = 3.0
 _OLDEST = (6, 2)
@@ -41,7 +42,7 @@ def verdict(at: str, told: dict[str, Any]) -> Finding:
     if policy not in (None, "noeviction"):
         return _is("wrong", f"{at} forgets messages when memory is short (maxmemory-policy {policy}); set it to noeviction.")
     if most and used > 0.9 * most:
-        return _is("wrong", f"{at} is full ({used >> 20} of {most >> 20} MiB) and takes no messages soon; raise its maxmemory.")
+        return _is("wrong", f"{at} is full ({size(used)} of {size(most)}) and takes no messages soon; raise its maxmemory.")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < _OLDEST:
         oldest = ".".join(str(part) for part in _OLDEST)
         return _is(

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from sparring_controller.store import runs
+from sparring_controller.store.clock import now
 from sparring_controller.store.records import RunSnapshot
 from sparring_controller.store.tables import metadata
 from sparring_shared.errors import InvalidInput, Unavailable
@@ -25,13 +26,13 @@ class Absent(Unavailable):
 class DatabaseFacts(Record):
     """What a database is: `kind` with its version, e.g. `SQLite 3.45.1`.
 
-    `journal` is SQLite's journal mode. `missing` are tables and columns of this Sparring that are not there. `refuses` says why
-    nothing could be written, None where it could. `clock` is how many seconds its clock is ahead of ours, None where it has
-    none of its own.
+    `logged` says of SQLite whether it writes ahead to a log (WAL). `missing` are tables and columns of this Sparring that are
+    not there. `refuses` says why nothing could be written, None where it could. `clock` is how many seconds its clock is
+    ahead of ours, None where it has none of its own.
     """
 
     kind: str
-    journal: str | None = None
+    logged: bool | None = None
     missing: tuple[str, ...] = ()
     refuses: str | None = None
     clock: float | None = None
@@ -71,9 +72,8 @@ def facts(url: str, seconds: float) -> DatabaseFacts:
     with reading_only(url, seconds) as connection:
         missing = tuple(_missing(connection))
         if file is not None:
-            journal = str(connection.execute(text("PRAGMA journal_mode")).scalar_one())
-            refuses = _locked(file, seconds)
-            return DatabaseFacts(kind=f"SQLite {sqlite3.sqlite_version}", journal=journal, missing=missing, refuses=refuses)
+            kind, refuses = f"SQLite {sqlite3.sqlite_version}", _locked(file, seconds)
+            return DatabaseFacts(kind=kind, logged=_logged(file), missing=missing, refuses=refuses)
         version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
         refuses, clock = _forbidden(connection, made=not missing), _clock(connection)
         return DatabaseFacts(kind=f"{connection.dialect.name} {version}", missing=missing, refuses=refuses, clock=clock)
@@ -113,6 +113,12 @@ def _sqlite(file: Path, seconds: float) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False)
 
 
+def _logged(file: Path) -> bool:
+    """By the file's head, as a connection that takes the file for immutable does not say."""
+    with file.open("rb") as stream:
+        return stream.read(20)[18:] == bytes((2, 2))
+
+
 def _locked(file: Path, seconds: float) -> str | None:
     """Take the lock that every write needs, and give it back."""
     uri = f"{file.absolute().as_uri()}?mode=rw"
@@ -137,8 +143,7 @@ def _forbidden(connection: Connection, *, made: bool) -> str | None:
 
 def _clock(connection: Connection) -> float:
     began = time.time()
-    theirs = float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
-    return theirs - (began + time.time()) / 2
+    return now(connection) - (began + time.time()) / 2
 
 
 def _missing(connection: Connection) -> Iterator[str]:

@@ -57,10 +57,13 @@ def processes(local: LocalServices) -> list[Finding]:
         return [_processes("wrong", "A command that was killed has left processes behind; end them with `sparring down`.")]
     if not local.processes.supervised():
         return [_processes("ok", f"None are running for {local.runs_dir}.")]
-    ended = [state.name for state in local.processes.states().values() if state.state != "RUNNING"]
+    states, logs = local.processes.states().values(), local.processes.folder / "logs"
+    ended = ", ".join(state.name for state in states if state.ended)
     if ended:
-        logs = local.processes.folder / "logs"
-        return [_processes("wrong", f"{', '.join(ended)} do not run, though they are started again; see their logs in {logs}.")]
+        return [_processes("wrong", f"{ended}: ended, and are started again and again; see why in {logs}.")]
+    begun = ", ".join(state.name for state in states if state.state != "RUNNING")
+    if begun:
+        return [_processes("warning", f"{begun}: started less than 10 s ago; look again, and see {logs} if that stays so.")]
     return [_processes("ok", "All are running.")]
 
 
