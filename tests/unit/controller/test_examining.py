@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -88,17 +88,23 @@ def test_services_that_are_up_are_asked_where_they_listen(local: LocalServices, 
     assert url not in repr(here)
 
 
-def test_processes_that_do_not_run(local: LocalServices) -> None:
-    local.processes.start([Program(name="kept", command=(sys.executable, "-c", "raise SystemExit(2)"))], {}, owned=True)
-    logs, deadline = local.processes.folder / "logs", time.monotonic() + 30
-    while not local.processes.states()["kept"].ended:
+def once(it_is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not it_is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_processes_that_do_not_run(local: LocalServices) -> None:
+    local.processes.start([Program(name="kept", command=(sys.executable, "-c", "raise SystemExit(2)"))], {}, owned=True)
+    logs = local.processes.folder / "logs"
+    once(lambda: local.processes.states()["kept"].ended)
     assert processes(local)[0].says == f"kept: ended, and are started again and again; see why in {logs}."
 
 
 def test_processes_that_a_killed_command_left(local: LocalServices) -> None:
     local.processes.start([Program(name="kept", command=("sleep", "60"))], {}, owned=True)
+    once(lambda: bool(local.processes.states()["kept"].pid))
     supervisor = json.loads((local.processes.folder / "processes.json").read_text())["supervisor"]["pid"]
     os.kill(supervisor, signal.SIGKILL)
     os.waitpid(supervisor, 0)
