@@ -34,6 +34,7 @@ stages = Table(
     Column("lease_until", Float, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("lapses", Integer, nullable=False),
+    Column("outages", Integer, nullable=False, server_default="0"),
     Column("not_before", Float, nullable=False),
     Column("rung_at", Float),
     Column("waiting_since", Float),
@@ -45,6 +46,7 @@ stages = Table(
     Column("error", Text),
     UniqueConstraint("run_id", "round", "stage", "shard"),
     Index("stages_of_run", "run_id"),
+    Index("stages_due", "rung_at", "state", "not_before"),
 )
 
 replies = Table(
