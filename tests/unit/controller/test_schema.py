@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from rows import BASE, CONFIG, run
-from sqlalchemy import insert, text
+from rows import BASE, CONFIG, run, stage
+from sqlalchemy import text
 
 from sparring_controller.store import runs, stages
 from sparring_controller.store.database import Database
@@ -28,6 +28,11 @@ CREATE TABLE replies (scope VARCHAR(200) NOT NULL, idempotency_key VARCHAR(200) 
  answer TEXT NOT NULL, created_at FLOAT NOT NULL, PRIMARY KEY (scope, idempotency_key))
 """
 """The tables of the first Sparring: no migrations, and neither prompts nor judges of runs."""
+
+STAGE = """
+INSERT INTO stages ("key", run_id, round, stage, shard, state, token, lease_until, attempt, lapses, not_before)
+VALUES ('k', 'small-1', 1, 'judge', 0, 'done', 3, 0.0, 0, 0, 0.0)
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -70,17 +75,14 @@ def test_a_database_of_an_older_sparring_is_taken_over_without_loss(database: Da
         names = ", ".join(head | parts)
         values = ", ".join(f":{name}" for name in head | parts)
         connection.execute(text(f"INSERT INTO runs ({names}) VALUES ({values})"), head | parts)
-        stages.add(connection, "k", "small-1", 1, "judge", 0)
-        connection.execute(insert(metadata.tables["replies"]), [REPLY])
+        connection.execute(text(STAGE))
+        connection.execute(text("INSERT INTO replies VALUES ('POST /x', 'key', '0', '{}', 1.0)"))
     migrate(database)
     assert differences(database) == []
     with database.reading() as connection:
         assert runs.get(connection, "small-1") == first
-        assert [row.key for row in stages.of_run(connection, "small-1")] == ["k"]
+        assert stages.of_run(connection, "small-1") == (stage(1, "judge", key="k", result=None, seconds=None, token=3),)
         assert connection.execute(text("SELECT answer, config_version FROM replies, runs")).one() == ("{}", 1)
-
-
-REPLY = {"scope": "POST /x", "idempotency_key": "key", "request": "0", "answer": "{}", "created_at": 1.0}
 
 
 def test_controllers_that_begin_at_once_do_not_collide(database_url: str) -> None:
