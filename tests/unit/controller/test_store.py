@@ -1,6 +1,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import create_server
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.clock import now
-from sparring_controller.store.database import Connection, Database
+from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.records import StageRow, UnreadableRun
 from sparring_controller.store.replies import Request
 from sparring_controller.store.schema import migrate
@@ -277,6 +278,29 @@ def test_an_answer_of_another_sparring_is_not_given_again(database: Database) ->
     write(database, lambda c: c.execute(text("UPDATE replies SET answer = replace(answer, 'last_round', 'final_round')")))
     with pytest.raises(Conflict, match="was answered by another Sparring; choose a new key"):
         replies.once(database, request, RoundsAccepted, lambda _: accepted)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_postgres_has_time_limits_that_the_url_may_change(database: Database, database_url: str) -> None:
+    shows = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    with database.reading() as connection:
+        assert [connection.scalar(text(f"SHOW {name}")) for name in shows] == ["1min", "30s", "1min"]
+    changed = Database(f"{database_url}&options=-c%20lock_timeout%3D200")
+    with changed.writing() as waiting, database.writing() as holding:
+        runs.lock(holding, "small-1")
+        with pytest.raises(DatabaseTrouble, match="lock timeout"):
+            runs.lock(waiting, "small-1")
+    changed.close()
+
+
+def test_a_postgres_that_does_not_answer_is_not_waited_for_without_end() -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        database = Database(f"postgresql+psycopg://x@{address}/x?connect_timeout=2")
+        with pytest.raises(DatabaseTrouble, match="timeout"):
+            database.ping()
+        database.close()
 
 
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:
