@@ -21,7 +21,9 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--short", action="store_true", help="the five-minute form")
-    parser.add_argument("--only", action="append", metavar="NAME", help="scenarios with this in `name (world)`; an undisturbed one goes with it")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="scenarios with this in `name (world)`; an undisturbed one goes with it"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a scenario that is good, too")
     options = parser.parse_args()
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import psutil
 import redis
+from processes import ready
 
 from chaos.worlds import World
 
@@ -67,6 +68,17 @@ def _only(processes: Iterator[psutil.Process]) -> psutil.Process:
     if first is None:
         raise NotNow("a child")
     return first
+
+
+def forget_judgements(world: World) -> None:
+    """Have the judge compute everything anew, not find what it computed for the runs before."""
+    if world.name == "small":
+        return
+    _kill(world, "judge")
+    for path in world.runs_dir.glob(".judgements.db*"):
+        path.unlink()
+    while not ready(world.judge.url):
+        time.sleep(0.2)
 
 
 def _kill(world: World, target: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m chaos.engines PORT ANSWER_SECONDS`: generator, judge or trainer of the small world, a process that can be killed."""
+"""`python -m chaos.engines PORT ANSWER_SECONDS`: generator, judge or trainer of the small world, to be killed."""
 
 import asyncio
 import sys

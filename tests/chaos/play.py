@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos import runs, verdict
-from chaos.acts import NotNow, act, is_kill
+from chaos.acts import NotNow, act, forget_judgements, is_kill
 from chaos.scenarios import Scenario
 from chaos.worlds import World
 
@@ -46,6 +46,7 @@ class Outcome:
 def play(here: World, scenario: Scenario, expected: Mapping[str, Any] | None) -> Outcome:
     """One scenario; what is wrong at its end stands in the outcome. `expected` are the digests that it has to make."""
     outcome = Outcome(scenario)
+    forget_judgements(here)
     began = time.monotonic()
     ids = _disturb(here, scenario, outcome)
     _await_end(here, ids, scenario, began, outcome)

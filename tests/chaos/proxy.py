@@ -50,6 +50,10 @@ class Proxy:
         kept = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
         async with httpx.AsyncClient(timeout=600, verify=False) as client:
             answer = await client.request(
-                request.method, f"{self.target}/{path}", params=dict(request.query_params), headers=kept, content=await request.body()
+                request.method,
+                f"{self.target}/{path}",
+                params=dict(request.query_params),
+                headers=kept,
+                content=await request.body(),
             )
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

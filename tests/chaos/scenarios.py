@@ -41,9 +41,7 @@ SHORT = (
     Scenario("Redis killed and flushed", "small", seed=3, acts={"kill redis": 1, "flush redis": 1}, count=15, every=1.5),
     Scenario("stopped past the lease", "small", seed=4, acts={f"stop child of worker-{n}": 1 for n in STAGES}, count=6),
     Scenario("full disk", "small", seed=5, acts={f"fill child of worker-{n}": 1 for n in STAGES}, count=6, every=3),
-    Scenario(
-        "judge away twice", "small", seed=6, acts={"judge away for 18 s": 1}, count=2, every=4, settings=_SMALL_WAITS
-    ),
+    Scenario("judge away twice", "small", seed=6, acts={"judge away for 18 s": 1}, count=2, every=4, settings=_SMALL_WAITS),
     Scenario("database hangs", "small", seed=7, acts={"database held for 12 s": 1}, count=2, every=3),
     Scenario("clock steps", "small", seed=8, acts={"clock +3600 s": 1, "clock -3600 s": 1}, count=4, every=4),
     Scenario("undisturbed", "real", rounds=1),

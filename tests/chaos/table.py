@@ -19,5 +19,15 @@ def row(outcome: Outcome) -> str:
     shown = ", ".join(f"{stage} {count}" for stage, count in sorted(hit.items(), key=lambda item: -item[1]))
     others = sum(outcome.acts.values()) - outcome.kills
     ended = "**failed**" if outcome.wrong else "done, equal" if scenario.acts else "done"
-    cells = (scenario.name, scenario.world, scenario.seed, outcome.runs, outcome.kills, others, shown, round(outcome.seconds), ended)
+    cells = (
+        scenario.name,
+        scenario.world,
+        scenario.seed,
+        outcome.runs,
+        outcome.kills,
+        others,
+        shown,
+        round(outcome.seconds),
+        ended,
+    )
     return f"| {' | '.join(map(str, cells))} |"

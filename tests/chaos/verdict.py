@@ -68,7 +68,7 @@ def wrong(world: World, ids: Sequence[str], made: Mapping[str, Any], expected: M
 def _commits(world: World, ids: Sequence[str]) -> Iterator[str]:
     connection = sqlite3.connect(world.database, timeout=60)
     noted: Counter[str] = Counter(key for (key,) in connection.execute("SELECT key FROM chaos_commits"))
-    tokens = {key: token for key, token in connection.execute("SELECT key, token FROM chaos_commits")}
+    tokens = dict(connection.execute("SELECT key, token FROM chaos_commits").fetchall())
     connection.close()
     for row in runs.stages(world.database, ids):
         place = f"{row['run_id']}, round {row['round']}, {row['stage']}, shard {row['shard']}"

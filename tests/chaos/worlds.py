@@ -89,8 +89,8 @@ def world(name: WorldName, folder: Path, settings: Mapping[str, str]) -> Iterato
 
 def _real(folder: Path, variables: Mapping[str, str]) -> tuple[str, str]:
     command = [str(Path(sys.executable).with_name("sparring")), "up", "--free-ports", "--detach", "--runs-dir", str(folder)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARRING_")}
-    up = subprocess.run(command, cwd=ROOT, env=environment | variables, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARRING_")} | dict(variables)
+    up = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if up.returncode:
         raise RuntimeError(f"sparring up: {up.stdout}{up.stderr}")
     endpoints = LocalServices(folder).endpoints()
