@@ -31,10 +31,10 @@ def main() -> int:
     wanted = [each for each in (SHORT if options.short else WHOLE) if _wanted(each, options.only)]
     expected: dict[str, Mapping[str, Any]] = {}
     outcomes: list[Outcome] = []
-    for at, ((name, settings), scenarios) in enumerate(groupby(wanted, lambda each: (each.world, each.settings))):
+    for at, ((name, patience), scenarios) in enumerate(groupby(wanted, lambda each: (each.world, each.patience))):
         place = folder / f"{at:02d}"
         began = time.monotonic()
-        with world(name, place, settings) as here:
+        with world(name, place, patience) as here:
             print(f"chaos: the {name} world is up after {time.monotonic() - began:.0f} s", flush=True)
             runs.write_prompts(place)
             verdict.watch_commits(here.database)

@@ -48,12 +48,15 @@ def play(here: World, scenario: Scenario, expected: Mapping[str, Any] | None) ->
     outcome = Outcome(scenario)
     forget_judgements(here)
     began = time.monotonic()
-    ids = _disturb(here, scenario, outcome)
-    _await_end(here, ids, scenario, began, outcome)
-    outcome.runs = len(ids)
-    if not outcome.wrong:
-        outcome.digests = verdict.digests(here, ids)
-        outcome.wrong += verdict.wrong(here, ids, outcome.digests, expected)
+    try:
+        ids = _disturb(here, scenario, outcome)
+        _await_end(here, ids, scenario, began, outcome)
+        outcome.runs = len(ids)
+        if not outcome.wrong:
+            outcome.digests = verdict.digests(here, ids)
+            outcome.wrong += verdict.wrong(here, ids, outcome.digests, expected)
+    except TimeoutError as silent:
+        outcome.wrong.append(f"the controller does not come back: {silent}")
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -75,8 +78,12 @@ def _disturb(here: World, scenario: Scenario, outcome: Outcome) -> list[str]:
         done += 1
         outcome.acts[name] += 1
         outcome.hit.update(under_way or ["nothing"])
-        print(f"chaos: {scenario.name} ({scenario.world}), act {done} of {scenario.count}: {name}", flush=True)
+        met = ", ".join(under_way) or "nothing"
+        print(f"chaos: {scenario.name} ({scenario.world}), act {done} of {scenario.count}: {name}, on {met}", flush=True)
         states = [runs.status(here, run_id)["status"] for run_id in ids[-len(runs.SEEDS) :]]
+        outcome.wrong += [f"a run is {state}" for state in states if state not in ("running", "done")]
+        if outcome.wrong:
+            break
         if "running" not in states and done < scenario.count:
             ids += runs.start(here, f"{scenario.seed}-{len(ids)}", scenario.rounds)
     return ids
@@ -113,3 +120,4 @@ def _await_end(here: World, ids: list[str], scenario: Scenario, began: float, ou
         time.sleep(0.3)
     if outcome.wrong:
         outcome.wrong += verdict.open_stages(here, ids)
+        runs.cancel(here, ids)

@@ -1,6 +1,7 @@
 """Stands before the judge, so that it can be away for a while without ending."""
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,8 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -80,6 +80,12 @@ def status(world: World, run_id: str) -> dict[str, Any]:
     return patiently(world, "GET", f"/v1/runs/{run_id}")
 
 
+def cancel(world: World, ids: Sequence[str]) -> None:
+    """End runs that went wrong, so that those of the next scenario are alone."""
+    for run_id in ids:
+        patiently(world, "POST", f"/v1/runs/{run_id}/cancel")
+
+
 def stages(database: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
     """All rows of the table of stages, of these runs."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)

@@ -57,7 +57,7 @@ def _made(stage: str, result: Mapping[str, Any]) -> str | None:
 
 def wrong(world: World, ids: Sequence[str], made: Mapping[str, Any], expected: Mapping[str, Any] | None) -> list[str]:
     """All that is wrong, a sentence each."""
-    found = [*_commits(world, ids), *_leftovers(world.runs_dir, ids)]
+    found = [*commits(world.database, ids), *leftovers(world.runs_dir, ids)]
     if expected is not None:
         differing = [place for place in sorted({*made, *expected}) if made.get(place) != expected.get(place)]
         if differing:
@@ -65,12 +65,13 @@ def wrong(world: World, ids: Sequence[str], made: Mapping[str, Any], expected: M
     return [*found, *_orphans(world)]
 
 
-def _commits(world: World, ids: Sequence[str]) -> Iterator[str]:
-    connection = sqlite3.connect(world.database, timeout=60)
+def commits(database: Path, ids: Sequence[str]) -> Iterator[str]:
+    """Stages that are not done, or were committed more than once or not by their last owner."""
+    connection = sqlite3.connect(database, timeout=60)
     noted: Counter[str] = Counter(key for (key,) in connection.execute("SELECT key FROM chaos_commits"))
     tokens = dict(connection.execute("SELECT key, token FROM chaos_commits").fetchall())
     connection.close()
-    for row in runs.stages(world.database, ids):
+    for row in runs.stages(database, ids):
         place = f"{row['run_id']}, round {row['round']}, {row['stage']}, shard {row['shard']}"
         if row["state"] != "done":
             yield f"{place} is {row['state']} in a run that is done"
@@ -80,7 +81,8 @@ def _commits(world: World, ids: Sequence[str]) -> Iterator[str]:
             yield f"{place} was committed with token {tokens[row['key']]}, and claimed since with {row['token']}"
 
 
-def _leftovers(runs_dir: Path, ids: Sequence[str]) -> Iterator[str]:
+def leftovers(runs_dir: Path, ids: Sequence[str]) -> Iterator[str]:
+    """Temporary files, and what was put aside for an attempt that never came."""
     for path in sorted(runs_dir.rglob("*")):
         parts = path.relative_to(runs_dir).parts
         if parts[0] == ".services":

@@ -63,17 +63,17 @@ def faketime() -> str | None:
 
 
 @contextmanager
-def world(name: WorldName, folder: Path, settings: Mapping[str, str]) -> Iterator[World]:
-    """Services for the duration of a block, in a new folder; `settings` are further variables of all of them."""
+def world(name: WorldName, folder: Path, patience: float) -> Iterator[World]:
+    """Services for the duration of a block, in a new folder; a silent one is waited for `patience` seconds."""
     lease = {"real": 8.0, "small": 3.0}[name]
     folder.mkdir(parents=True)
     with Proxy() as proxy:
         variables = {
             "SPARRING_LEASE_SECONDS": str(lease),
             "SPARRING_RECONCILE_SECONDS": "1",
+            "SPARRING_PATIENCE_SECONDS": str(patience),
             "SPARRING_JUDGE_URLS": f"{PROXIED}={proxy.url}",
             "OMP_NUM_THREADS": "1",
-            **settings,
         }
         (folder / "clock").write_text("+0\n")
         start = _real if name == "real" else _small
