@@ -47,4 +47,4 @@ def _from_database(local: LocalServices, run_id: str | None) -> list[RunStatus]:
         raise Unavailable(f"{none} {error.message}") from None
     except (TimeoutError, DatabaseTrouble) as error:
         raise Unavailable(f"{none} Its database does not answer either ({type(error).__name__}).") from None
-    return [run_status(snapshot, with_rounds=run_id is not None) for snapshot in kept]
+    return [run_status(found, with_rounds=run_id is not None) for found in kept]
