@@ -67,12 +67,12 @@ def database_kind() -> str:
 
 @pytest.fixture
 def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new database, without tables."""
+    """A database without tables."""
     if database_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'new' / 'sparring.db'}"
-    from postgres import new_database
+    from postgres import empty_database
 
-    return new_database(request.getfixturevalue("postgres_server"))
+    return empty_database(request.getfixturevalue("postgres_server"))
 
 
 def honest(report: R) -> R:

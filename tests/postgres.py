@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -21,7 +20,6 @@ ON_BOTH = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 
 _INITDB = ("--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "listen_addresses=")
-_names = count(1)
 
 
 def programs() -> Path | None:
@@ -53,18 +51,20 @@ def server() -> Iterator[str]:
             _await(process, str(place))
             yield str(place)
         finally:
-            process.send_signal(signal.SIGINT)  # ends its connections too
+            process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             process.wait(30)
     finally:
         shutil.rmtree(place)
 
 
-def new_database(address: str) -> str:
-    """The URL of a new, empty database of a server."""
-    name = f"test_{next(_names)}"
+def empty_database(address: str) -> str:
+    """The URL of the one database of a server, emptied, and left by whoever used it."""
     with psycopg.connect(host=address, user="postgres", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"postgresql+psycopg://postgres@/{name}?host={address}"
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {others}")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return f"postgresql+psycopg://postgres@/postgres?host={address}"
 
 
 def _user() -> int | None:

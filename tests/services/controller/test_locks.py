@@ -2,14 +2,34 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
-from playing import ONCE, start
+from playing import ONCE, rows, start
+from postgres import ON_BOTH
 
 from sparring_controller.api.controller import Controller
+from sparring_controller.rounds.progress import advance
 from sparring_controller.store import runs
 from sparring_shared.errors import Conflict
+from sparring_shared.run_config import RunConfig
+
+
+@ON_BOTH
+def test_plans_that_are_made_at_once_are_one(controller: Controller, config: dict[str, Any]) -> None:
+    run_id = controller.create(ONCE, RunConfig.model_validate(config)).run_id
+    with controller.database.writing() as connection:
+        runs.change(connection, run_id, requested_rounds=1)
+    begin = Barrier(4)
+
+    def plan(_: int) -> None:
+        begin.wait(20)
+        advance(controller.database, controller.doorbell, run_id)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(plan, range(4)))
+    assert [(row.round, row.stage) for row in rows(controller, run_id)] == [(0, "evaluate"), (1, "prompts")]
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])

@@ -1,7 +1,9 @@
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import create_server
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -85,6 +87,19 @@ def test_of_two_claims_one_is_given(database: Database) -> None:
     assert (row.owner, row.token, since(row.lease_until, row.started_at), row.state) == ("a", 1, 30.0, "running")
     later(database, 25)
     assert claim(database, "b") is None
+
+
+def test_of_many_claims_at_once_one_is_given(database: Database) -> None:
+    begin = Barrier(5)
+
+    def compete(owner: str) -> StageRow | None:
+        begin.wait(20)
+        return claim(database, owner)
+
+    with ThreadPoolExecutor(5) as pool:
+        given = [row for row in pool.map(compete, "abcde") if row is not None]
+    assert [row.token for row in given] == [1]
+    assert get(database).owner == given[0].owner
 
 
 def test_the_clock_is_the_databases(database: Database) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
+from sparring_controller.store.file_systems import check_local
 from sparring_shared.errors import InvalidInput
 
 __all__ = ["AlreadyThere", "Connection", "Database", "DatabaseTrouble"]
@@ -42,7 +43,7 @@ server and of TCP). What the query of the URL says goes before it."""
 class Database:
     """Where transactions begin. One per process, made after a fork, never before.
 
-    Raises InvalidInput for a URL that names no database that is installed here.
+    Raises InvalidInput for a URL that names no database that is installed here, or an SQLite file on a network file system.
     """
 
     def __init__(self, url: str) -> None:
@@ -55,6 +56,7 @@ class Database:
         if sqlite:
             _speak_sqlite(self.engine)
             if parsed.database:
+                check_local(Path(parsed.database))
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
 
     @contextmanager

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from sparring_controller.store import runs
 from sparring_controller.store.clock import now
+from sparring_controller.store.file_systems import check_local
 from sparring_controller.store.records import RunSnapshot, UnreadableRun
 from sparring_controller.store.tables import metadata
 from sparring_shared.errors import InvalidInput, Unavailable
@@ -67,8 +68,14 @@ def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot 
 
 
 def facts(url: str, seconds: float) -> DatabaseFacts:
-    """What the database says of itself. Raises DatabaseTrouble when it does not answer, and what `reading_only` raises."""
+    """What the database says of itself.
+
+    Raises DatabaseTrouble when it does not answer, InvalidInput for SQLite on a network file system, and what `reading_only`
+    raises.
+    """
     file = sqlite_file(url)
+    if file is not None:
+        check_local(file)
     with reading_only(url, seconds) as connection:
         missing = tuple(_missing(connection))
         if file is not None:
