@@ -24,6 +24,11 @@ from sparring_controller.rounds.doorbell import TASK, Doorbell, celery_for
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.store.database import Database
 
+try:
+    Database(_settings.database).close()
+except InvalidInput as error:
+    raise SystemExit(fail(error.message)) from None
+
 
 @setup_logging.connect
 def _log(**_: Any) -> None:

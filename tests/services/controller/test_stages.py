@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from below import Below
 from playing import ONCE, hurry, play, rows, start
+from postgres import ON_BOTH
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import GeneratorClient, Services
@@ -223,6 +224,7 @@ def test_three_failures_fail_the_run_with_the_trainers_sentence(
     assert play(worker, controller, run_id).status == "idle"
 
 
+@ON_BOTH
 def test_a_cancelled_run_ends_its_job_and_fences_its_workers(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:
@@ -240,6 +242,7 @@ def test_a_cancelled_run_ends_its_job_and_fences_its_workers(
         assert not stages.commit(connection, train.key, train.token + 1, {})
 
 
+@ON_BOTH
 def test_a_fenced_worker_never_replaces_the_files_of_its_successor(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:

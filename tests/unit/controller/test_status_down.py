@@ -35,9 +35,9 @@ import json, reports, rows
 from sqlalchemy import insert
 from sparring_controller.store import runs
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_controller.store.tables import stages
 database = Database({url!r})
-from sparring_controller.store.schema import migrate
 migrate(database)
 with database.writing() as connection:
     runs.add(connection, rows.run(requested_rounds=2))

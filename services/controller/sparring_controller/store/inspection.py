@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from sparring_controller.store import runs
 from sparring_controller.store.clock import now
+from sparring_controller.store.file_systems import check_local
 from sparring_controller.store.records import RunSnapshot, UnreadableRun
 from sparring_controller.store.tables import metadata
 from sparring_shared.errors import InvalidInput, Unavailable
@@ -62,19 +63,19 @@ def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot 
         lacking = next(_missing(connection), None)
         if lacking is not None:
             raise Unavailable(f"Its database is of another Sparring (it has no {lacking}), which a start of this one mends.")
-        return [_kept(connection, each) for each in (runs.ids(connection) if run_id is None else [run_id])]
-
-
-def _kept(connection: Connection, run_id: str) -> RunSnapshot | UnreadableRun:
-    try:
-        return runs.snapshot(connection, run_id)
-    except runs.Unreadable as error:
-        return error.run
+        wanted = runs.ids(connection) if run_id is None else [run_id]
+        return [runs.look(connection, each) for each in wanted]
 
 
 def facts(url: str, seconds: float) -> DatabaseFacts:
-    """What the database says of itself. Raises DatabaseTrouble when it does not answer, and what `reading_only` raises."""
+    """What the database says of itself.
+
+    Raises DatabaseTrouble when it does not answer, InvalidInput for SQLite on a network file system, and what `reading_only`
+    raises.
+    """
     file = sqlite_file(url)
+    if file is not None:
+        check_local(file)
     with reading_only(url, seconds) as connection:
         missing = tuple(_missing(connection))
         if file is not None:
