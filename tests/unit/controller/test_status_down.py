@@ -13,6 +13,7 @@ import rows
 from rich.console import Console
 
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_controller.terminal import status
 from sparring_controller.terminal.status import show_status
 from sparring_shared.errors import NotFound, Unavailable
@@ -34,9 +35,10 @@ import json, reports, rows
 from sqlalchemy import insert
 from sparring_controller.store import runs
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_controller.store.tables import stages
 database = Database({url!r})
-database.create_tables()
+migrate(database)
 with database.writing() as connection:
     runs.add(connection, rows.run(requested_rounds=2))
     base = {{"answers": rows.file(), "report": reports.BASE.model_dump(mode="json")}}
@@ -96,7 +98,7 @@ def test_runs_are_told_of_after_everything_was_killed(tmp_path: Path) -> None:
 def test_a_database_that_was_closed_is_read_without_leaving_a_file(tmp_path: Path) -> None:
     url = killed(tmp_path / "runs")
     database = Database(url)
-    database.create_tables()
+    migrate(database)
     database.close()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["sparring.db"]
     assert "small-1: running, 0 of 2 rounds" in shown(tmp_path / "runs", "small-1")
@@ -123,10 +125,10 @@ def test_databases_that_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert complaint(runs_dir) == none
     killed(runs_dir)
     with closing(sqlite3.connect(runs_dir / "sparring.db")) as connection:
-        connection.execute("ALTER TABLE stages DROP COLUMN waiting_since")
-    assert complaint(runs_dir) == (
-        f"{none} Its database is of another Sparring (it has no stages.waiting_since), which a start of this one mends."
-    )
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    older = "Its database is of an older Sparring; start this one, which changes the tables, or use that one."
+    assert complaint(runs_dir) == f"{none} {older}"
     monkeypatch.setattr(status, "_SECONDS", 0.4)
     with closing(sqlite3.connect(runs_dir / "sparring.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
