@@ -153,7 +153,7 @@ class Controller:
             runs.lock(connection, run_id)
             stages.cancel(connection, run_id, _CANCELLED)
             runs.change(connection, run_id, control="cancelled", error=_CANCELLED)
-            return status_of(connection, run_id)
+            return _status(connection, run_id)
 
         answer = replies.once(self.database, request, RunStatus, effect)
         for row in training:
@@ -166,12 +166,12 @@ class Controller:
     def run(self, run_id: str) -> RunStatus:
         """One run with its rounds. Raises NotFound."""
         with self.database.reading() as connection:
-            return status_of(connection, run_id)
+            return _status(connection, run_id)
 
     def every_run(self) -> RunList:
         """All runs, newest first, without their rounds."""
         with self.database.reading() as connection:
-            return RunList(runs=tuple(status_of(connection, run_id, with_rounds=False) for run_id in runs.ids(connection)))
+            return RunList(runs=tuple(_status(connection, run_id, with_rounds=False) for run_id in runs.ids(connection)))
 
     def round(self, run_id: str, number: int) -> RoundStatus:
         """One round. Raises NotFound for one that nobody asked for."""
@@ -225,7 +225,7 @@ class Controller:
             raise InvalidInput(message) from None
 
 
-def status_of(connection: Connection, run_id: str, *, with_rounds: bool = True) -> RunStatus:
+def _status(connection: Connection, run_id: str, *, with_rounds: bool = True) -> RunStatus:
     """What is told of a run, also where its records cannot be read. Raises NotFound."""
     try:
         with runs.readable(connection, run_id):

@@ -30,9 +30,7 @@ def verdict(found: DatabaseFacts) -> Finding:
     if found.tables == "newer":
         return _is("wrong", f"{found.kind} has the tables of a newer Sparring; use that one, or name another database.")
     if found.tables == "older":
-        return _is(
-            "warning", f"{found.kind} has the tables of an older Sparring; the controller changes them when it starts."
-        )
+        return _is("warning", f"{found.kind} has the tables of an older Sparring; the controller changes them when it starts.")
     journal = ", journal mode wal" if found.logged else ""
     return _is("ok", f"{found.kind} answers and can be written to{journal}.")
 

@@ -1,4 +1,4 @@
-"""A database looked at without changing it, whether or not a controller runs."""
+"""A database looked at without changing it, whether or not a controller runs: its runs, and what can be said of it."""
 
 import sqlite3
 import time
@@ -12,10 +12,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from sparring_controller.store import runs
 from sparring_controller.store.clock import now
+from sparring_controller.store.records import RunSnapshot, UnreadableRun
 from sparring_controller.store.schema import standing
 from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.records import Record
+
+_NOT_OURS = {
+    "older": "Its database is of an older Sparring; start this one, which changes the tables, or use that one.",
+    "newer": "Its database is of a newer Sparring; use that one.",
+}
 
 
 class Absent(Unavailable):
@@ -49,6 +56,26 @@ def reading_only(url: str, seconds: float) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot | UnreadableRun]:
+    """One run, or all of them, newest first, as the database holds them.
+
+    Raises NotFound for a run that it does not hold, Unavailable for a database of another Sparring, and what `reading_only`
+    and a database that does not answer raise.
+    """
+    with reading_only(url, seconds) as connection:
+        tables = standing(connection)
+        if tables != "current":
+            raise Unavailable(_NOT_OURS[tables])
+        return [_kept(connection, each) for each in (runs.ids(connection) if run_id is None else [run_id])]
+
+
+def _kept(connection: Connection, run_id: str) -> RunSnapshot | UnreadableRun:
+    try:
+        return runs.snapshot(connection, run_id)
+    except runs.Unreadable as error:
+        return error.run
 
 
 def facts(url: str, seconds: float) -> DatabaseFacts:

@@ -4,24 +4,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparring_controller.api.controller import status_of
+from sparring_controller.api.run_status import run_status, unreadable_status
 from sparring_controller.doctor.examination import answer
 from sparring_controller.local.services import LocalServices
 from sparring_controller.local.settings_here import settings_here
-from sparring_controller.store import runs
 from sparring_controller.store.database import DatabaseTrouble
-from sparring_controller.store.inspection import Absent, reading_only
-from sparring_controller.store.schema import standing
+from sparring_controller.store.inspection import Absent, kept_runs
+from sparring_controller.store.records import UnreadableRun
 from sparring_controller.terminal.controllers import find_controller
 from sparring_controller.terminal.shown_runs import show_run, show_runs
 from sparring_shared.errors import Unavailable
 from sparring_shared.wire.controller import RunStatus
 
 _SECONDS = 10.0
-_UNREADABLE = {
-    "older": "Its database is of an older Sparring; start this one, which changes the tables, or use that one.",
-    "newer": "Its database is of a newer Sparring; use that one.",
-}
 
 
 def show_status(runs_dir: Path, run_id: str | None, console: Console) -> None:
@@ -41,24 +36,21 @@ def show_status(runs_dir: Path, run_id: str | None, console: Console) -> None:
         return
     for status in found:
         show_run(status, console)
+        if status.error:
+            console.print(status.error, soft_wrap=True, highlight=False, markup=False)
 
 
 def _from_database(local: LocalServices, run_id: str | None) -> list[RunStatus]:
     url, none = settings_here(local).database, f"No controller is running for {local.runs_dir}; start one with `sparring up`."
     try:
-        return answer(lambda: _kept(url, run_id)).result(timeout=_SECONDS)
+        kept = answer(lambda: kept_runs(url, run_id, _SECONDS / 2)).result(timeout=_SECONDS)
     except Absent:
         raise Unavailable(none) from None
     except Unavailable as error:
         raise Unavailable(f"{none} {error.message}") from None
     except (TimeoutError, DatabaseTrouble) as error:
         raise Unavailable(f"{none} Its database does not answer either ({type(error).__name__}).") from None
-
-
-def _kept(url: str, run_id: str | None) -> list[RunStatus]:
-    with reading_only(url, _SECONDS / 2) as connection:
-        tables = standing(connection)
-        if tables != "current":
-            raise Unavailable(_UNREADABLE[tables])
-        wanted = runs.ids(connection) if run_id is None else [run_id]
-        return [status_of(connection, each, with_rounds=run_id is not None) for each in wanted]
+    return [
+        unreadable_status(found) if isinstance(found, UnreadableRun) else run_status(found, with_rounds=run_id is not None)
+        for found in kept
+    ]
