@@ -43,8 +43,10 @@ class Below:
     `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
     error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
     items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `sampling_fails` are errors that a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
-    choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
+    `refuses_jobs`: why the trainer takes none; `sleepless`: the generator cannot sleep. `sampling_fails` are errors that a
+    prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that the
+    judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. The generator serves
+    the model in `root` with a `context` in words.
     """
 
     def __init__(self) -> None:
@@ -84,6 +86,8 @@ class Below:
         self.answers_may_go.set()
         self.answering = threading.Event()
         self.lock = threading.Lock()
+        self.refuses_jobs: SparringError | None = None
+        self.sleepless = False
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
@@ -114,6 +118,8 @@ def create_below(below: Below) -> FastAPI:
 
     @app.post("/v1/policy/sleep")
     def sleep() -> PolicyStatus:
+        if below.sleepless:
+            raise Conflict("This generator cannot sleep: that needs a CUDA GPU and vLLM's --enable-sleep-mode.")
         below.policy = below.policy.model_copy(update={"state": "asleep"})
         return below.policy
 
@@ -191,7 +197,9 @@ def create_below(below: Below) -> FastAPI:
     def start(job_id: str, body: JobRequest) -> JobStatus:
         if below.busy:
             below.busy -= 1
-            raise Conflict("The trainer is busy with job other.")
+            raise Conflict("The job other is running; wait for its end or DELETE it.", {"job_id": "other"})
+        if below.refuses_jobs is not None:
+            raise below.refuses_jobs
         below.starts.append(body)
         below.slept.append(below.policy.state == "asleep")
         below.jobs[job_id] = _status(job_id, "running", 0)

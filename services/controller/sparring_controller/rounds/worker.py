@@ -3,16 +3,18 @@
 import logging
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.endings import fenced_off
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.stages import STAGES, Done, Later, Work
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import runs, stages
-from sparring_controller.store.database import Database, DatabaseTrouble
+from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.records import StageRow
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 
@@ -87,9 +89,10 @@ class Worker:
         work.forget()
 
     def _look_again(self, row: StageRow, later: Later) -> None:
-        with self.database.writing() as connection:
-            waits = stages.look_again(connection, row.key, row.token, later.seconds, later.progress, later.error)
-        _say_if_fenced(row, waits)
+        self._leave(
+            row,
+            lambda connection: stages.look_again(connection, row.key, row.token, later.seconds, later.progress, later.error),
+        )
 
     def _postpone(self, work: Work, error: str) -> None:
         """Wait for a service that does not answer: anew where it had answered this attempt before, but not for ever."""
@@ -106,9 +109,9 @@ class Worker:
             )
             return
         log.warning("%s of run %s, round %d, shard %d waits: %s", *_names(row), error)
-        with self.database.writing() as connection:
-            waits = stages.postpone(connection, row.key, row.token, SILENT_SECONDS, error, anew=work.answered)
-        _say_if_fenced(row, waits)
+        self._leave(
+            row, lambda connection: stages.postpone(connection, row.key, row.token, SILENT_SECONDS, error, anew=work.answered)
+        )
 
     def _retry(self, row: StageRow, error: str) -> None:
         attempt = row.attempt + 1
@@ -117,18 +120,17 @@ class Worker:
             return
         log.warning("%s of run %s, round %d, shard %d, attempt %d: %s", *_names(row), attempt, error)
         seconds = RETRY_SECONDS * attempt
-        with self.database.writing() as connection:
-            waits = stages.retry(connection, row.key, row.token, attempt, seconds, error)
-        _say_if_fenced(row, waits)
+        self._leave(row, lambda connection: stages.retry(connection, row.key, row.token, attempt, seconds, error))
 
     def _fail(self, row: StageRow, error: str) -> None:
         log.error("%s of run %s, round %d, shard %d failed: %s", *_names(row), error)
+        self._leave(row, lambda connection: stages.fail(connection, row.key, row.token, error))
+
+    def _leave(self, row: StageRow, leave: Callable[[Connection], bool]) -> None:
         with self.database.writing() as connection:
-            stages.fail(connection, row.key, row.token, error)
-
-
-def _say_if_fenced(row: StageRow, waits: bool) -> None:
-    if not waits:
+            if leave(connection):
+                return
+            fenced_off(connection, row)
         log.warning("fenced off while it worked: %s of run %s, round %d, shard %d", *_names(row))
 
 

@@ -57,3 +57,12 @@ replies = Table(
     Column("answer", Text, nullable=False),
     Column("created_at", Float, nullable=False),
 )
+
+endings = Table(
+    "endings",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("run_id", String(80), nullable=False),
+    Column("until", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+)

@@ -1,6 +1,7 @@
 """One GPU for generator and trainer, in turns: the generator sleeps while a job trains, and the next sampling wakes it."""
 
 from sparring_controller.rounds.stages.work import Later, Work
+from sparring_shared.errors import Conflict, InvalidInput
 
 _LOOK_SECONDS = 10.0
 
@@ -8,10 +9,15 @@ _LOOK_SECONDS = 10.0
 def give_to_trainer(work: Work) -> None:
     """Before a job starts: have the generator give its GPU memory back, where both use the same GPU.
 
-    Raises Conflict where the generator cannot sleep, as without a GPU.
+    Raises InvalidInput where the generator cannot sleep, as without a GPU.
     """
-    if work.settings.gpu_shared:
+    if not work.settings.gpu_shared:
+        return
+    try:
         work.services.generator.sleep()
+    except Conflict as conflict:
+        advice = "With SPARRING_GPU_SHARED it has to; start it so, or unset that, then resume."
+        raise InvalidInput(f"{conflict.message} {advice}") from None
 
 
 def wait_for_trainer(work: Work) -> Later | None:

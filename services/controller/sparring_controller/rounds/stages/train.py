@@ -1,5 +1,6 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
+from sparring_controller.rounds.clients.trainer import OtherJob
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer
@@ -26,8 +27,11 @@ def train(work: Work) -> Done | Later:
         give_to_trainer(work)
         try:
             status = work.services.trainer.start(job_id(work.row), _request(work))
+        except OtherJob as other:
+            return Later(_BUSY_SECONDS, work.row.progress, other.message)
         except Conflict as conflict:
-            return _wait_for_turn(work, conflict)
+            advice = "remove that job's folder there, then resume."
+            raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; {advice}") from None
     match status.state:
         case "running":
             progress = {"attempt": work.row.attempt, "step": status.step, "total_steps": status.total_steps}
@@ -57,14 +61,6 @@ def _request(work: Work) -> JobRequest:
         judges=distinct(judge for result in judged for judge in result.judges),
         estimator=config.judge.estimator,
     )
-
-
-def _wait_for_turn(work: Work, conflict: Conflict) -> Later:
-    """The trainer takes one job at a time: wait, unless our id already stands for another job."""
-    known = work.services.trainer.job(job_id(work.row))
-    if known is not None and known.state in ("running", "succeeded"):
-        raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; remove that job.")
-    return Later(_BUSY_SECONDS, error=conflict.message)
 
 
 def _finish(work: Work, status: JobStatus) -> Done:
