@@ -21,6 +21,7 @@ from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +100,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def controller(settings: ControllerSettings) -> Iterator[Controller]:
     database = Database(settings.database)
-    database.create_tables()
+    migrate(database)
     made = Controller(settings, database, Doorbell(settings.redis_url.get_secret_value()), Services.at(settings))
     yield made
     made.close()

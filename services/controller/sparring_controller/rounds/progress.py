@@ -20,7 +20,9 @@ def advance(database: Database, doorbell: Doorbell, run_id: str) -> RunSnapshot:
     If Redis does not answer, the stages stay in the database and the reconciler rings later.
     """
     with database.writing() as connection:
-        for action in plan(runs.snapshot(connection, run_id, lock=True)):
+        with runs.readable(connection, run_id):
+            actions = plan(runs.snapshot(connection, run_id, lock=True))
+        for action in actions:
             match action:
                 case CreateStage():
                     stages.add(connection, action.key, run_id, action.round, action.stage, action.shard)

@@ -10,7 +10,7 @@ from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.endings import end_cancelled
 from sparring_controller.rounds.progress import advance, ring_due, ring_overdue
 from sparring_controller.store import runs
-from sparring_controller.store.database import Database
+from sparring_controller.store.database import Database, DatabaseTrouble
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,18 @@ def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
     with database.reading() as connection:
         active = runs.active(connection)
     for run_id in active:
-        snapshot = advance(database, doorbell, run_id)
-        if snapshot.run.control == "active":
-            ring_overdue(database, doorbell, snapshot, patience)
+        try:
+            snapshot = advance(database, doorbell, run_id)
+            if snapshot.run.control == "active":
+                ring_overdue(database, doorbell, snapshot, patience)
+        except runs.Unreadable as error:
+            log.error("%s", error.message)
+            with database.writing() as connection:
+                runs.change(connection, run_id, control="failed", error=error.message)
+        except DatabaseTrouble:
+            raise
+        except Exception:  # a fault of one run is no reason to leave the others alone
+            log.exception("run %s could not be moved on", run_id)
 
 
 class Reconciler:

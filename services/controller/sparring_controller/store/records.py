@@ -48,6 +48,17 @@ class RunRow(Record):
     judge: RunJudges | None = None
 
 
+class UnreadableRun(Record):
+    """What is known of a run whose records this Sparring cannot read; `error` says what is wrong with them."""
+
+    run_id: str
+    name: str
+    control: Control
+    requested_rounds: int
+    created_at: float
+    error: str
+
+
 class StageRow(Record):
     """One stage of one round (and shard), the unit of work, of leases and of commits.
 

@@ -14,6 +14,7 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     Column("error", Text),
     Column("config", Text, nullable=False),
+    Column("config_version", Integer, nullable=False, server_default="1"),
     Column("base", Text, nullable=False),
     Column("prompts", Text),
     Column("judge", Text),
