@@ -43,10 +43,10 @@ class Below:
     `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
     error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
     items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `refuses_jobs`: why the trainer takes none; `sleepless`: the generator cannot sleep. `sampling_fails` are errors that a
-    prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that the
-    judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. The generator serves
-    the model in `root` with a `context` in words.
+    `refuses_jobs`: why the trainer takes none; `sleepless`: the generator cannot sleep; `mismatches`: how often another
+    policy was loaded than was asked. `sampling_fails` are errors that a prompt is answered with before it is answered at all.
+    `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
+    choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
     """
 
     def __init__(self) -> None:
@@ -88,6 +88,7 @@ class Below:
         self.lock = threading.Lock()
         self.refuses_jobs: SparringError | None = None
         self.sleepless = False
+        self.mismatches = 0
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
@@ -138,6 +139,7 @@ def create_below(below: Below) -> FastAPI:
                 below.steal_policy -= 1
                 below.policy = PolicyStatus(version=9, digest="stolen", path="", state="ready")
         if request.headers[POLICY_HEADER] != below.policy.digest:
+            below.mismatches += 1
             raise PolicyMismatch("Another policy is loaded.")
         prompt = body["messages"][-1]["content"]
         if below.sampling_fails.get(prompt):

@@ -50,7 +50,7 @@ class Worker:
             with self.database.reading() as connection:
                 snapshot = runs.snapshot(connection, row.run_id)
             with Lease(self.database, row, self.settings.lease_seconds) as lease:
-                self._work(Work(snapshot, row, self.settings, self.services, lease.check))
+                self._work(Work(snapshot, row, self.settings, self.services, lease.check, self.database))
         advance(self.database, self.doorbell, known.run_id)
 
     def _work(self, work: Work) -> None:

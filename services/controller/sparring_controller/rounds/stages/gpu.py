@@ -1,9 +1,21 @@
 """One GPU for generator and trainer, in turns: the generator sleeps while a job trains, and the next sampling wakes it."""
 
+from sparring_controller.rounds.stages.turns import leave_turn, take_turn
 from sparring_controller.rounds.stages.work import Later, Work
 from sparring_shared.errors import Conflict, InvalidInput
 
 _LOOK_SECONDS = 10.0
+
+
+def take_jobs_turn(work: Work) -> Later | None:
+    """Before a job starts, and at each look at it: what to do instead while another run has the GPU, to sample or to train."""
+    return take_turn(work, f"training of {work.row.key}") if work.settings.gpu_shared else None
+
+
+def leave_jobs_turn(work: Work) -> None:
+    """Once the job is over: the GPU is whose turn it is next."""
+    if work.settings.gpu_shared:
+        leave_turn(work)
 
 
 def give_to_trainer(work: Work) -> None:

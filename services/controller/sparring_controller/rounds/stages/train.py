@@ -3,7 +3,7 @@
 from sparring_controller.rounds.clients.trainer import OtherJob
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
-from sparring_controller.rounds.stages.gpu import give_to_trainer
+from sparring_controller.rounds.stages.gpu import give_to_trainer, leave_jobs_turn, take_jobs_turn
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import history_versions, reference_version
@@ -21,6 +21,8 @@ def job_id(row: StageRow) -> str:
 
 def train(work: Work) -> Done | Later:
     """Start the job, or look at it. Raises Broken when it failed; the next attempt starts it again from where it was."""
+    if (later := take_jobs_turn(work)) is not None:
+        return later
     started = (work.row.progress or {}).get("attempt") == work.row.attempt
     status = work.services.trainer.job(job_id(work.row)) if started else None
     if status is None:
@@ -67,5 +69,6 @@ def _finish(work: Work, status: JobStatus) -> Done:
     checkpoint = status.checkpoint
     if checkpoint is None or checkpoint.version != work.row.round:
         raise Broken(f"The trainer says that the job succeeded, but not with version {work.row.round}: {checkpoint}.")
+    leave_jobs_turn(work)
     work.write_json(work.places.training(work.row.round) / "metrics.json", status.metrics)
     return Done(TrainResult(checkpoint=checkpoint, metrics=status.metrics))
