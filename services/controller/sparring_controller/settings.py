@@ -24,7 +24,8 @@ class ControllerSettings(FolderSettings):
     `judge_urls` names further judges, as `default=http://a:8002,other=http://b:8002`; `judge_url` is the one of the name
     `default` where that does not name it. While other runs wait for the generator, a run has it for `turn_seconds`, and for
     what it has begun by then. `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job
-    trains. A worker touches `heartbeat_file`, if one is set, for as long as it hears Redis.
+    trains. A worker touches `heartbeat_file`, if one is set, for as long as it hears
+    Redis, and the file of that name with `.alive` for as long as it is alive at all.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
@@ -57,6 +58,11 @@ class ControllerSettings(FolderSettings):
                 "give name=url, several with commas between them, such as default=http://a:8002,other=http://b:8002"
             )
         return value
+
+    @property
+    def silence_seconds(self) -> float:
+        """After how long without a sign of life a stage hangs: four times what its longest request may take."""
+        return 4 * max(self.sampling_seconds, self.judging_seconds, self.trainer_seconds)
 
     @property
     def judges(self) -> dict[str, str]:

@@ -40,13 +40,14 @@ def model_folder(folder: Path, weights: str) -> Path:
 class Below:
     """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator.
 
-    `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
-    error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
-    items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `refuses_jobs`: why the trainer takes none; `sleepless`: the generator cannot sleep; `mismatches`: how often another
-    policy was loaded than was asked. `sampling_fails` are errors that a prompt is answered with before it is answered at all.
-    `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
-    choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
+    `answer_seconds`: how long the policy takes to answer. `slept`: whether the generator slept when each job started.
+    `judge_fails` are the judge's answers to the next requests, an error each; `judge_refuses` says what is wrong with a
+    request as a whole; `ill` gives a prompt the error types of its next items; `judged` counts the items of each prompt that
+    were answered, `games` the pairs that were asked for by name. `refuses_jobs`: why the trainer takes none; `sleepless`: the
+    generator cannot sleep; `mismatches`: how often another policy was loaded than was asked. `sampling_fails` are errors that
+    a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that
+    the judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. The generator
+    serves the model in `root` with a `context` in words.
     """
 
     def __init__(self) -> None:
@@ -88,6 +89,7 @@ class Below:
         self.lock = threading.Lock()
         self.refuses_jobs: SparringError | None = None
         self.sleepless = False
+        self.answer_seconds = 0.0
         self.mismatches = 0
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
@@ -134,6 +136,7 @@ def create_below(below: Below) -> FastAPI:
         assert below.policy.state == "ready"
         below.answering.set()
         below.answers_may_go.wait(60)
+        time.sleep(below.answer_seconds)
         with below.lock:
             if below.steal_policy:
                 below.steal_policy -= 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from below import Below, model_folder
 from fastapi.testclient import TestClient
-from playing import ONCE, hurry, play, rows, start
+from playing import hurry, play, rows, start
 
 from sparring_controller.api.app import create_app
 from sparring_controller.api.controller import Controller
@@ -144,6 +144,7 @@ def test_three_runs_at_once_finish_and_evict_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SPARRING_TURN_SECONDS", "0.5")
+    below.answer_seconds = 0.2
     with TestClient(create_app(read_settings())) as client:
         names = ("first", "second", "third")
         bodies = [of_another_base(config, tmp_path, name) for name in names]

@@ -11,6 +11,7 @@ from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.endings import fenced_off
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.rounds.progress import advance
+from sparring_controller.rounds.signs_of_life import SignsOfLife
 from sparring_controller.rounds.stages import STAGES, Done, Later, Work
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import runs, stages
@@ -29,8 +30,16 @@ SILENT_SECONDS = 3.0
 class Worker:
     """Runs stages for one process. A message that comes twice, late or for another's stage is done with at once."""
 
-    def __init__(self, settings: ControllerSettings, database: Database, doorbell: Doorbell, services: Services) -> None:
+    def __init__(
+        self,
+        settings: ControllerSettings,
+        database: Database,
+        doorbell: Doorbell,
+        services: Services,
+        signs: SignsOfLife | None = None,
+    ) -> None:
         self.settings = settings
+        self.signs = signs or SignsOfLife()
         self.database = database
         self.doorbell = doorbell
         self.services = services
@@ -38,6 +47,10 @@ class Worker:
 
     def run_stage(self, key: str) -> None:
         """Do the stage if nobody else does, and move its run on."""
+        with self.signs.at_work():
+            self._run_stage(key)
+
+    def _run_stage(self, key: str) -> None:
         with self.database.writing() as connection:
             row = stages.claim(connection, key, self.owner, self.settings.lease_seconds)
             known = row or stages.get(connection, key)
@@ -50,7 +63,12 @@ class Worker:
             with self.database.reading() as connection:
                 snapshot = runs.snapshot(connection, row.run_id)
             with Lease(self.database, row, self.settings.lease_seconds) as lease:
-                self._work(Work(snapshot, row, self.settings, self.services, lease.check, self.database))
+
+                def check() -> None:
+                    self.signs.give()
+                    lease.check()
+
+                self._work(Work(snapshot, row, self.settings, self.services, check, self.database))
         advance(self.database, self.doorbell, known.run_id)
 
     def _work(self, work: Work) -> None:
