@@ -9,7 +9,15 @@ from sparring_controller.store.turns import Turn
 
 
 def turn(stage: str, use: str, state: str, **values: Any) -> Turn:
-    known = {"stage": stage, "run_id": f"run of {stage}", "use": use, "state": state, "asked": 0.0, "since": None, "until": 999.0}
+    known = {
+        "stage": stage,
+        "run_id": f"run of {stage}",
+        "use": use,
+        "state": state,
+        "asked": 0.0,
+        "since": None,
+        "until": 999.0,
+    }
     return Turn.model_validate(known | values)
 
 

@@ -83,8 +83,8 @@ class Worker:
             log.warning("fenced off, nothing is committed: %s", fenced)
         except Unavailable as error:
             self._postpone(work, error.message)
-        except DatabaseTrouble as error:  # nothing can be written of it: the stage is free when its lease has run out
-            log.warning("the database does not answer (%s), nothing is committed", type(error).__name__)
+        except DatabaseTrouble as error:  # if it cannot be told of this either, the stage is free when its lease has run out
+            self._postpone(work, f"The database did not answer ({type(error).__name__}).")
         except InvalidInput as error:
             self._fail(row, error.message)
         except SparringError as error:
