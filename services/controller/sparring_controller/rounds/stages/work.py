@@ -16,6 +16,7 @@ from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
+from sparring_controller.store.database import Database
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import read_records, write_json, write_records
 from sparring_shared.errors import InvalidInput
@@ -67,6 +68,7 @@ class Work:
     settings: ControllerSettings
     services: Services
     check: Callable[[], None]
+    database: Database
     answered: bool = False
     _staged: dict[Path, Path] = field(default_factory=dict)
     _claimed: float = field(default_factory=time.monotonic)
