@@ -7,7 +7,6 @@ from sparring_controller.rounds.stage_results import GenerateResult
 from sparring_controller.rounds.stages.answers import answer_lengths, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_shared.artifacts import read_records
 from sparring_shared.records import CandidateSet, Prompt
 
 TOO_FEW = "fewer than two finished answers"
@@ -23,7 +22,7 @@ def generate(work: Work) -> Done | Later:
         return round_sampling(config, seed_of(config.seed, number, prompt.prompt_id))
 
     policy = work.policy(number - 1)
-    played = read_records(work.places.shard(number, "prompts", shard), Prompt)
+    played = work.read(Prompt, number, "prompts", shard)
     prompts = [with_system(prompt, config.sampling.system) for prompt in played]
     answers, dropped = sample_all(work, policy, prompts, sampling)
     rows: list[CandidateSet] = []
