@@ -57,7 +57,7 @@ class Later:
 
 @dataclass
 class Work:
-    """One claimed stage. `check()` raises Fenced when the claim is lost.
+    """One claimed stage. `check()` raises Fenced when the claim is lost; `answered`: a service has done part of the work.
 
     Files are staged in a folder of the claim and appear in their places by `publish()`, which the worker calls in the very
     transaction that commits: a worker that lost its claim never replaces what its successor wrote.
@@ -68,6 +68,7 @@ class Work:
     settings: ControllerSettings
     services: Services
     check: Callable[[], None]
+    answered: bool = False
     _staged: dict[Path, Path] = field(default_factory=dict)
     _claimed: float = field(default_factory=time.monotonic)
 
