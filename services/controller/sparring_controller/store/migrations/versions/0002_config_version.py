@@ -10,3 +10,5 @@ down_revision = "0001"
 def upgrade() -> None:
     """Configs of before are of version 1."""
     op.add_column("runs", sa.Column("config_version", sa.Integer, nullable=False, server_default="1"))
+    op.add_column("stages", sa.Column("outages", sa.Integer, nullable=False, server_default="0"))
+    op.add_column("stages", sa.Column("damaged", sa.Integer, nullable=False, server_default="0"))
