@@ -9,7 +9,7 @@ import pytest
 
 from sparring_judge.engines.engine import Computed, Description
 from sparring_judge.queue.scheduler import Scheduler
-from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit
+from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit, by_themselves
 from sparring_shared.errors import Broken, Busy, InvalidInput, SparringError, Unavailable
 
 
@@ -22,7 +22,7 @@ class HandSlot:
         self._steps = asyncio.Semaphore(0)
 
     async def compute(self, units: Sequence[Unit]) -> Computed:
-        self.begun.append([unit.key.decode() for unit in units])
+        self.begun.append([unit.key.decode(errors="replace") for unit in units])
         await self._steps.acquire()
         if any(unit.content == "poison" for unit in units):
             raise RuntimeError("out of memory")
@@ -76,6 +76,20 @@ def test_a_batch_holds_as_many_tokens_as_the_slot_likes_and_one_unit_at_least() 
             slot.step(10)
             await judged(scheduler, plan(unit("big", tokens=9), unit("a", tokens=2), unit("b", tokens=2), unit("c", tokens=2)))
             assert slot.begun == [["a", "b"], ["c"], ["big"]]
+
+    run(test)
+
+
+def test_what_is_asked_for_alone_is_a_batch_and_a_value_of_its_own() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=9) as (scheduler, slot):
+            slot.step(10)
+            together = plan(unit("a"), unit("b"))
+            alone = by_themselves(together)
+            await judged(scheduler, together, alone)
+            assert [len(batch) for batch in slot.begun] == [2, 1, 1]
+            await judged(scheduler, together, alone)
+            assert len(slot.begun) == 3
 
     run(test)
 

@@ -163,12 +163,12 @@ class Scheduler:
         self._work.set()
 
     def _take(self, room: int) -> list[_Entry]:
-        """The next batch: at most `room` tokens, or one unit; empty if nothing waits."""
+        """The next batch: at most `room` tokens, or one unit, as one that is alone always is; empty if nothing waits."""
         batch: list[_Entry] = []
         while self._due:
             due, _, entry = self._due[0]
             waits = not entry.started and entry.wanted > 0
-            if waits and batch and entry.unit.tokens > room:
+            if waits and batch and (entry.unit.tokens > room or entry.unit.alone or batch[0].unit.alone):
                 break
             heapq.heappop(self._due)
             if waits:

@@ -16,7 +16,7 @@ from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.stage_results import TrainResult, file_of
-from sparring_controller.settings import ControllerSettings
+from sparring_controller.settings import DETERMINISTIC_AT_ONCE, ControllerSettings
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import read_records, write_json, write_records
 from sparring_shared.errors import FileDamaged, InvalidInput
@@ -88,6 +88,11 @@ class Work:
         claimed = self.row.lease_until - self.settings.lease_seconds
         began = claimed if self.row.started_at is None else self.row.started_at
         return claimed - began + time.monotonic() - self._claimed
+
+    @property
+    def answers_at_once(self) -> int:
+        """How many prompts are asked about at a time."""
+        return DETERMINISTIC_AT_ONCE if self.config.deterministic else self.settings.sampling_concurrency
 
     @property
     def judge(self) -> JudgeClient:
@@ -210,7 +215,7 @@ class Work:
 
     def _judge(self, service: str, key: str) -> JudgeClient:
         pinned = self.pinned(service)
-        return self.services.judge(service, key).pinned_to(pinned and pinned.ref, self._bill)
+        return self.services.judge(service, key).pinned_to(pinned and pinned.ref, self._bill, alone=self.config.deterministic)
 
     def _stage(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
