@@ -163,7 +163,7 @@ class RunConfig(Record):
 
     `deterministic`: the run comes out the same to the bit on the same CPU with services set up alike, whatever dies and is done
     again. 32 prompts are asked about at a time, whatever SPARRING_SAMPLING_CONCURRENCY says, a shard always as a whole, and the
-    judge computes each comparison alone, which takes longer. A GPU, or a judge behind an endpoint, does not keep this promise.
+    judge computes each item alone, which takes longer. A GPU, or a judge behind an endpoint, does not keep this promise.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

@@ -184,11 +184,14 @@ def test_a_run_that_is_left_alone_is_equal_to_the_bit(
 
 
 def made(runs_dir: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """All that a run has made, by where it lies: hashes of what is written, and the reports but for their seconds."""
+    """All that a run has made, by where it lies: hashes of what is written, and the reports but for what they say of time."""
     places = RunPaths(runs_dir, run["run_id"])
     files = {str(path.relative_to(places.root)): file_sha256(path) for path in places.root.glob("rounds/**/*.parquet")}
     weights = {f"checkpoint {version}": weights_digest(places.checkpoint(version)) for version in (1, 2)}
-    reports = {f"report {each['round']}": {**each["report"], "seconds": None} for each in run["rounds"]}
+    reports = {
+        f"report {number}": {**report, "seconds": None, "training": {**report["training"], "step_seconds": None}}
+        for number, report in enumerate(each["report"] for each in run["rounds"])
+    }
     assert len(files) == 2 * 2 * 4 + 3
     return files | weights | reports
 

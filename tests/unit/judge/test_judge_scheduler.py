@@ -9,7 +9,7 @@ import pytest
 
 from sparring_judge.engines.engine import Computed, Description
 from sparring_judge.queue.scheduler import Scheduler
-from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit, by_themselves
+from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit, by_itself
 from sparring_shared.errors import Broken, Busy, InvalidInput, SparringError, Unavailable
 
 
@@ -80,16 +80,31 @@ def test_a_batch_holds_as_many_tokens_as_the_slot_likes_and_one_unit_at_least() 
     run(test)
 
 
-def test_what_is_asked_for_alone_is_a_batch_and_a_value_of_its_own() -> None:
+def test_what_is_asked_for_by_itself_is_a_batch_and_values_of_its_own() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=3, cache=5) as (scheduler, slot):
+            slot.step(10)
+            first, second = plan(unit("a"), unit("b")), plan(*(unit(name) for name in "bcde"))
+            await judged(scheduler, first, by_itself(first), by_itself(second))
+            assert [len(batch) for batch in slot.begun] == [2, 2, 4]
+            await judged(scheduler, by_itself(second))
+            assert len(slot.begun) == 3
+            await judged(scheduler, first)  # and some of the others are forgotten
+            await judged(scheduler, by_itself(second))
+            assert [len(batch) for batch in slot.begun[3:]] == [2, 4]
+
+    run(test)
+
+
+def test_of_two_requests_that_begin_alike_each_is_in_its_own_company() -> None:
     async def test() -> None:
         async with scheduled(batch_tokens=9) as (scheduler, slot):
+            one, same, other = plan(unit("a"), unit("b")), plan(unit("a"), unit("b")), plan(unit("a"), unit("c"))
+            asked = [asyncio.create_task(judged(scheduler, by_itself(each))) for each in (one, same, other)]
+            await settle()
             slot.step(10)
-            together = plan(unit("a"), unit("b"))
-            alone = by_themselves(together)
-            await judged(scheduler, together, alone)
-            assert [len(batch) for batch in slot.begun] == [2, 1, 1]
-            await judged(scheduler, together, alone)
-            assert len(slot.begun) == 3
+            await asyncio.gather(*asked)
+            assert [len(batch) for batch in slot.begun] == [2, 2]
 
     run(test)
 

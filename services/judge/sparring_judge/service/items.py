@@ -38,7 +38,7 @@ class ItemJudge:
         self._judge = judge
 
     async def __call__(self, items: Sequence[RankItem], *, fresh: bool = False, alone: bool = False) -> list[Judged]:
-        """See `Ask`; `fresh` leaves what is remembered aside, `alone` computes each comparison by itself.
+        """See `Ask`; `fresh` leaves what is remembered aside, `alone` computes each item by itself.
 
         Raises InvalidInput, TooLarge, Unavailable, Busy or DeadlinePassed.
         """

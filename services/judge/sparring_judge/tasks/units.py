@@ -34,14 +34,14 @@ class Unit:
     """The smallest piece of work, computed once however often it is asked for.
 
     `key` [16 bytes] is a digest of the judge and of all that the value depends on, see `unit_key`; `tokens` is what it costs;
-    `content` is the engine's own. One that is `alone` is computed by itself; its value, which is then the same to the bit
-    whatever else there is to compute, has a key of its own.
+    `content` is the engine's own. One with `company`, keys that its own is one of, is computed with these and no others, so
+    that its value is the same to the bit whatever else there is to compute.
     """
 
     key: bytes
     tokens: int
     content: object = field(compare=False, repr=False)
-    alone: bool = False
+    company: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
 
 
 Term: TypeAlias = tuple[float, int]
@@ -74,10 +74,11 @@ class Plan:
     reading: Reading
 
 
-def by_themselves(plan: Plan) -> Plan:
-    """The same plan with units that are computed alone."""
-    units = (replace(unit, key=blake2b(unit.key, digest_size=16, person=b"alone").digest(), alone=True) for unit in plan.units)
-    return replace(plan, units=tuple(units))
+def by_itself(plan: Plan) -> Plan:
+    """The same plan with units that are computed together and with no others; their values have keys of their own."""
+    whole = blake2b(b"".join(unit.key for unit in plan.units), digest_size=16).digest()
+    keys = tuple(blake2b(unit.key, digest_size=16, key=whole).digest() for unit in plan.units)
+    return replace(plan, units=tuple(replace(unit, key=key, company=keys) for unit, key in zip(plan.units, keys, strict=True)))
 
 
 @dataclass(frozen=True)
