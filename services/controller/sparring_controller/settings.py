@@ -11,6 +11,9 @@ from sparring_shared.run_config import explain
 from sparring_shared.settings import FolderSettings
 
 DEFAULT_JUDGE: Final = "default"
+DETERMINISTIC_AT_ONCE: Final = 32
+"""Requests in flight to the generator for a run that is `deterministic`, whichever worker asks."""
+
 Seconds = Annotated[float, Field(gt=0)]
 
 

@@ -96,6 +96,8 @@ class Below:
         self.sleepless = False
         self.answer_seconds = 0.0
         self.mismatches = 0
+        self.alone: set[bool] = set()
+        self.inside = 0
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
@@ -139,9 +141,13 @@ def create_below(below: Below) -> FastAPI:
     @app.post("/v1/chat/completions")
     def complete(body: dict[str, Any], request: Request, response: Response) -> Any:
         assert below.policy.state == "ready"
+        with below.lock:
+            below.inside += 1
         below.answering.set()
         below.answers_may_go.wait(60)
         time.sleep(below.answer_seconds)
+        with below.lock:
+            below.inside -= 1
         with below.lock:
             if below.steal_policy:
                 below.steal_policy -= 1
@@ -193,6 +199,7 @@ def create_below(below: Below) -> FastAPI:
             raise error
         if all(_text(item) in below.unjudgeable for item in body.items):
             raise InvalidInput("items.0: It cannot be judged.")
+        below.alone.add(body.alone)
         below.shown += [item.prompt for item in body.items]
         below.requests += 2 * len(body.items)
         results = [_ranked(below, item) for item in body.items]

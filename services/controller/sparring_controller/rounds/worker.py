@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sparring_controller.rounds.clients import Services
+from sparring_controller.rounds.damage import Damaged, do_again, undo_what_differs
 from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.endings import fenced_off
 from sparring_controller.rounds.lease import Fenced, Lease
@@ -81,6 +82,8 @@ class Worker:
                 self._look_again(row, outcome)
         except Fenced as fenced:
             log.warning("fenced off, nothing is committed: %s", fenced)
+        except Damaged as damaged:
+            self._do_again(work, damaged)
         except Unavailable as error:
             self._postpone(work, error.message)
         except DatabaseTrouble as error:  # if it cannot be told of this either, the stage is free when its lease has run out
@@ -96,15 +99,22 @@ class Worker:
             work.discard()
 
     def _commit(self, work: Work, done: Done) -> None:
-        row = work.row
+        row, result = work.row, done.result.model_dump(mode="json")
         with self.database.writing() as connection:
+            undone = undo_what_differs(connection, row, result)
             if not stages.held(connection, row.key, row.token):
                 raise Fenced(f"{row.stage} of run {row.run_id}, round {row.round}, token {row.token}")
             # Under the lock: files appear only for the claim that commits them.
             work.publish()
-            stages.commit(connection, row.key, row.token, done.result.model_dump(mode="json"))
+            stages.commit(connection, row.key, row.token, result)
         log.info("%s of run %s, round %d, shard %d is done (token %d)", *_names(row), row.token)
-        work.forget()
+        work.forget(row.key, *undone)
+
+    def _do_again(self, work: Work, damaged: Damaged) -> None:
+        with self.database.writing() as connection:
+            undone = do_again(connection, work.row, damaged)
+        log.warning("run %s: %s", work.row.run_id, undone.said)
+        work.forget(*undone.keys)
 
     def _look_again(self, row: StageRow, later: Later) -> None:
         self._leave(

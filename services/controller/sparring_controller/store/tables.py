@@ -44,6 +44,7 @@ stages = Table(
     Column("result", Text),
     Column("progress", Text),
     Column("error", Text),
+    Column("damaged", Integer, nullable=False, server_default="0"),
     UniqueConstraint("run_id", "round", "stage", "shard"),
     Index("stages_of_run", "run_id"),
     Index("stages_due", "rung_at", "state", "not_before"),

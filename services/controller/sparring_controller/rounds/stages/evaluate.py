@@ -13,7 +13,6 @@ from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.round_report import round_report
 from sparring_controller.rounds.stages.turns import leave_turn, take_turn
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_shared.artifacts import read_records
 from sparring_shared.errors import SparringError
 from sparring_shared.records import Answer, PolicyRef, Prompt
 from sparring_shared.wire.judge import RankItem
@@ -94,4 +93,4 @@ def _reasons(where: str, dropped: Counter[str]) -> Counter[str]:
 
 
 def _answers_of(work: Work, version: int) -> list[Answer]:
-    return read_records(work.places.evaluation(version) / "answers.parquet", Answer)
+    return work.read(Answer, version, "evaluate")

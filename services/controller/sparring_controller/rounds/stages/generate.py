@@ -8,7 +8,6 @@ from sparring_controller.rounds.stages.answers import answer_lengths, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.turns import leave_turn, take_turn
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_shared.artifacts import read_records
 from sparring_shared.records import CandidateSet, Prompt
 
 TOO_FEW = "fewer than two finished answers"
@@ -24,7 +23,7 @@ def generate(work: Work) -> Done | Later:
     def sampling(prompt: Prompt) -> Sampling:
         return round_sampling(config, seed_of(config.seed, number, prompt.prompt_id))
 
-    played = read_records(work.places.shard(number, "prompts", shard), Prompt)
+    played = work.read(Prompt, number, "prompts", shard)
     prompts = [with_system(prompt, config.sampling.system) for prompt in played]
     answers, dropped = sample_all(work, policy, prompts, sampling)
     leave_turn(work, policy.version)

@@ -1,11 +1,12 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
 from sparring_controller.rounds.clients.trainer import OtherJob
+from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
+from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer, leave_jobs_turn, take_jobs_turn
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_controller.store.records import StageRow
+from sparring_controller.store.records import FileRef, StageRow
 from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.errors import Broken, Conflict, InvalidInput
 from sparring_shared.wire.trainer import JobRequest, JobStatus
@@ -26,9 +27,10 @@ def train(work: Work) -> Done | Later:
     started = (work.row.progress or {}).get("attempt") == work.row.attempt
     status = work.services.trainer.job(job_id(work.row)) if started else None
     if status is None:
+        request = _request(work)
         give_to_trainer(work)
         try:
-            status = work.services.trainer.start(job_id(work.row), _request(work))
+            status = work.services.trainer.start(job_id(work.row), request)
         except OtherJob as other:
             return Later(_BUSY_SECONDS, work.row.progress, other.message)
         except Conflict as conflict:
@@ -47,14 +49,15 @@ def train(work: Work) -> Done | Later:
 def _request(work: Work) -> JobRequest:
     number, config = work.row.round, work.config
     shards = len(work.result(PromptsResult, number, "prompts").files)
-    selected = [work.result(SelectResult, number, "select", shard).file for shard in range(shards)]
+    selected = [file for shard in range(shards) if (file := _pairs(work, shard)).rows]
     judged = [work.result(JudgeResult, number, "judge", shard) for shard in range(shards)]
     reference = reference_version(config.algorithm, number)
     return JobRequest(
         policy=work.policy(number - 1),
         reference=None if reference is None else work.policy(reference),
         history=tuple(work.policy(version) for version in history_versions(config.algorithm, number)),
-        pairs=tuple(str(work.places.root / file.path) for file in selected if file.rows),
+        pairs=tuple(str(work.places.root / file.path) for file in selected),
+        pairs_sha256=tuple(file.sha256 for file in selected),
         output=str(work.places.checkpoint(number)),
         version=number,
         algorithm=config.algorithm,
@@ -63,6 +66,15 @@ def _request(work: Work) -> JobRequest:
         judges=distinct(judge for result in judged for judge in result.judges),
         estimator=config.judge.estimator,
     )
+
+
+def _pairs(work: Work, shard: int) -> FileRef:
+    """Raises Damaged, when no job runs on what may be other pairs by now."""
+    try:
+        return work.verified(work.row.round, "select", shard)
+    except Damaged:
+        work.services.trainer.cancel(job_id(work.row))
+        raise
 
 
 def _finish(work: Work, status: JobStatus) -> Done:
