@@ -3,6 +3,7 @@
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer
+from sparring_controller.rounds.stages.job_starts import starts_of
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import history_versions, reference_version
@@ -19,10 +20,10 @@ def job_id(row: StageRow) -> str:
 
 
 def train(work: Work) -> Done | Later:
-    """Start the job, or look at it. Raises Broken when it failed; the next attempt starts it again from where it was."""
-    started = (work.row.progress or {}).get("attempt") == work.row.attempt
-    status = work.services.trainer.job(job_id(work.row)) if started else None
-    if status is None:
+    """Start the job, or look at it. Raises what its failure is to the stage, see `job_starts`; started again, it goes on."""
+    status, starts = work.services.trainer.job(job_id(work.row)), starts_of(work.row.progress)
+    if status is None or (status.state in ("failed", "cancelled") and not _was_running(work.row)):
+        starts = starts.again(status)
         give_to_trainer(work)
         try:
             status = work.services.trainer.start(job_id(work.row), _request(work))
@@ -31,11 +32,17 @@ def train(work: Work) -> Done | Later:
     match status.state:
         case "running":
             progress = {"attempt": work.row.attempt, "step": status.step, "total_steps": status.total_steps}
-            return Later(_LOOK_SECONDS, progress | {"eta_seconds": status.eta_seconds, "metrics": status.metrics})
+            progress |= {"eta_seconds": status.eta_seconds, "metrics": status.metrics, "starts": starts.model_dump()}
+            return Later(_LOOK_SECONDS, progress)
         case "succeeded":
             return _finish(work, status)
         case _:
-            raise Broken(status.error or f"The training job was {status.state}.")
+            raise starts.failure(status)
+
+
+def _was_running(row: StageRow) -> bool:
+    """Whether the last look saw the job run; else its failure was seen then, or belongs to an attempt before."""
+    return row.progress is not None and row.progress.get("attempt") == row.attempt and row.error is None
 
 
 def _request(work: Work) -> JobRequest:
@@ -64,7 +71,7 @@ def _wait_for_turn(work: Work, conflict: Conflict) -> Later:
     known = work.services.trainer.job(job_id(work.row))
     if known is not None and known.state in ("running", "succeeded"):
         raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; remove that job.")
-    return Later(_BUSY_SECONDS, error=conflict.message)
+    return Later(_BUSY_SECONDS, work.row.progress, conflict.message)
 
 
 def _finish(work: Work, status: JobStatus) -> Done:

@@ -19,7 +19,7 @@ from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
-from sparring_shared.errors import InvalidInput
+from sparring_shared.errors import Broken, InvalidInput
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
@@ -52,6 +52,10 @@ class Later:
     seconds: float
     progress: dict[str, Any] | None = None
     error: str | None = None
+
+
+class GotFurther(Broken):
+    """Long work failed, after it had got further than ever before: its attempts start anew."""
 
 
 @dataclass
