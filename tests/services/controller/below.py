@@ -43,7 +43,7 @@ class Below:
     `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
     error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
     items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
+    `sampling_fails` are errors that a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
     choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
     `job_ends` are the step and error type with which the next jobs fail.
     """
@@ -86,6 +86,7 @@ class Below:
         self.answers_may_go.set()
         self.answering = threading.Event()
         self.lock = threading.Lock()
+        self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
 def create_below(below: Below) -> FastAPI:
@@ -135,6 +136,8 @@ def create_below(below: Below) -> FastAPI:
         if request.headers[POLICY_HEADER] != below.policy.digest:
             raise PolicyMismatch("Another policy is loaded.")
         prompt = body["messages"][-1]["content"]
+        if below.sampling_fails.get(prompt):
+            raise below.sampling_fails[prompt].pop(0)
         if prompt in below.not_taken:
             text = "Conversation roles must alternate user/assistant/user/assistant/..."
             return JSONResponse({"error": {"message": text, "type": "BadRequestError", "param": None}}, 400)
