@@ -18,9 +18,11 @@ class Starts(Record):
     reached: int = 0
     idle: int = 0
 
-    def again(self, ended: JobStatus | None) -> "Starts":
-        """With one start more, of a job that had `ended` before; None if the trainer does not know it."""
-        step = 0 if ended is None else ended.step
+    def again(self, before: JobStatus | None) -> "Starts":
+        """With one start more of a job that was so `before`, unless it runs; None if the trainer did not know it."""
+        if before is not None and before.state in ("running", "succeeded"):
+            return self
+        step = 0 if before is None else before.step
         return Starts(reached=step) if step > self.reached else Starts(reached=self.reached, idle=self.idle + 1)
 
     def failure(self, ended: JobStatus) -> SparringError:

@@ -22,7 +22,7 @@ def job_id(row: StageRow) -> str:
 def train(work: Work) -> Done | Later:
     """Start the job, or look at it. Raises what its failure is to the stage, see `job_starts`; started again, it goes on."""
     status, starts = work.services.trainer.job(job_id(work.row)), starts_of(work.row.progress)
-    if status is None or (status.state in ("failed", "cancelled") and not _was_running(work.row)):
+    if status is None or not _was_running(work.row):
         starts = starts.again(status)
         give_to_trainer(work)
         try:
@@ -41,7 +41,7 @@ def train(work: Work) -> Done | Later:
 
 
 def _was_running(row: StageRow) -> bool:
-    """Whether the last look saw the job run; else its failure was seen then, or belongs to an attempt before."""
+    """Whether the last look saw the job run; else a failure of it was seen then, or is of an earlier attempt."""
     return row.progress is not None and row.progress.get("attempt") == row.attempt and row.error is None
 
 

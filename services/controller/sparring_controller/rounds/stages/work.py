@@ -17,14 +17,9 @@ from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
-<<<<<<< HEAD
-from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
-from sparring_shared.errors import Broken, InvalidInput
-=======
 from sparring_shared.artifacts import read_records, write_json, write_records
-from sparring_shared.errors import InvalidInput
+from sparring_shared.errors import Broken, InvalidInput
 from sparring_shared.hashes import file_sha256
->>>>>>> lead
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
