@@ -44,6 +44,7 @@ STAGES = (
         "a training job killed at 10 random moments",
         "env SPARRING_KILLS=10 .venv/bin/python -m pytest -n0 -q tests/services/trainer/test_trainer_disturbed.py -k killed",
     ),
+    Stage("runs under violence", "make chaos"),
     Stage("the real llm-blender and our judge", "make judge-parity"),
     Stage("judge of 6 layers against llm-blender", ".venv/bin/python benchmarks/judge.py --size 6x768 --prompts 4 --rounds 1"),
     Stage("judge of PairRM's size against it", ".venv/bin/python benchmarks/judge.py --size 24x1024 --prompts 1 --rounds 1"),
