@@ -85,8 +85,8 @@ def leftovers(runs_dir: Path, ids: Sequence[str]) -> Iterator[str]:
     """Temporary files, and what was put aside for an attempt that never came."""
     for path in sorted(runs_dir.rglob("*")):
         parts = path.relative_to(runs_dir).parts
-        if parts[0] == ".services":
-            continue
+        if len(parts) > 1 and parts[0] not in (*ids, ".trainer"):
+            continue  # the supervisor's own, or of the runs of another scenario
         if parts[-1].startswith(".") and parts[-1] not in _OURS:
             yield f"left over: {'/'.join(parts)}"
         if len(parts) == 3 and parts[0] in ids and parts[1] == "kept":
