@@ -15,6 +15,7 @@ from chaos.play import Outcome, play
 from chaos.scenarios import SHORT, WHOLE, Scenario
 from chaos.table import table
 from chaos.worlds import ROOT, faketime, world
+from sparring_controller.local.foreground import interruptible
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
     for at, ((name, patience), scenarios) in enumerate(groupby(wanted, lambda each: (each.world, each.patience))):
         place = folder / f"{at:02d}"
         began = time.monotonic()
-        with world(name, place, patience) as here:
+        with interruptible(), world(name, place, patience) as here:
             print(f"chaos: the {name} world is up after {time.monotonic() - began:.0f} s", flush=True)
             runs.write_prompts(place)
             verdict.watch_commits(here.database)

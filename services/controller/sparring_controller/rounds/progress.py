@@ -20,7 +20,9 @@ def advance(database: Database, doorbell: Doorbell, run_id: str) -> RunSnapshot:
     If Redis does not answer, the stages stay in the database and the reconciler rings later.
     """
     with database.writing() as connection:
-        for action in plan(runs.snapshot(connection, run_id, lock=True)):
+        with runs.readable(connection, run_id):
+            actions = plan(runs.snapshot(connection, run_id, lock=True))
+        for action in actions:
             match action:
                 case CreateStage():
                     stages.add(connection, action.key, run_id, action.round, action.stage, action.shard)
@@ -28,10 +30,17 @@ def advance(database: Database, doorbell: Doorbell, run_id: str) -> RunSnapshot:
                     log.error("run %s failed: %s", run_id, action.error)
                     runs.change(connection, run_id, control="failed", error=action.error)
         snapshot = runs.snapshot(connection, run_id)
-    new = [row for row in snapshot.stages if row.rung_at is None and row.state in ("pending", "waiting")]
+    new = [row for row in snapshot.stages if row.rung_at is None and row.state == "pending"]
     if snapshot.run.control == "active":
         ring(database, doorbell, new)
     return snapshot
+
+
+def ring_due(database: Database, doorbell: Doorbell) -> None:
+    """Ring for every stage that has waited long enough: for its next attempt, its next look, or for Redis."""
+    with database.reading() as connection:
+        due = stages.due(connection)
+    ring(database, doorbell, due)
 
 
 def ring_overdue(database: Database, doorbell: Doorbell, snapshot: RunSnapshot, patience: float) -> list[StageRow]:
@@ -64,4 +73,4 @@ def ring(database: Database, doorbell: Doorbell, rows: list[StageRow]) -> None:
             log.warning("%s The reconciler will ring again.", error)
             return
         with database.writing() as connection:
-            stages.rung(connection, row.key)
+            stages.rung(connection, row.key, row.token)

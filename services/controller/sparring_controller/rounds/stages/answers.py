@@ -73,6 +73,7 @@ def _sample(
             work.check()
             try:
                 answers[asked[future].prompt_id] = future.result()
+                work.answered = True
             except PolicyMismatch:
                 again.append(asked[future])
             except PromptRefused as error:
