@@ -17,8 +17,9 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from sparring_shared.artifacts import file_sha256, publish_checkpoint
+from sparring_shared.artifacts import publish_checkpoint
 from sparring_shared.errors import Conflict, InvalidInput, NotFound, PolicyMismatch, SparringError
+from sparring_shared.hashes import file_sha256
 from sparring_shared.http import error_answer
 from sparring_shared.preference import pairwise_probs, scores, win_rates
 from sparring_shared.records import JudgeRef
