@@ -87,7 +87,7 @@ def leftovers(runs_dir: Path, ids: Sequence[str]) -> Iterator[str]:
         parts = path.relative_to(runs_dir).parts
         if len(parts) > 1 and parts[0] not in (*ids, ".trainer"):
             continue  # the supervisor's own, or of the runs of another scenario
-        if parts[-1].startswith(".") and parts[-1] not in _OURS:
+        if path.name.startswith(".") and path.name not in _OURS:
             yield f"left over: {'/'.join(parts)}"
         if len(parts) == 3 and parts[0] in ids and parts[1] == "kept":
             yield f"left over: {'/'.join(parts)}"
