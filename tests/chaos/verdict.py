@@ -117,12 +117,14 @@ def _astray(world: World) -> Iterator[psutil.Process]:
 
 
 def open_stages(world: World, ids: Sequence[str]) -> list[str]:
-    """The state in which a run stands: every stage that is not done."""
+    """The state in which a run stands: every stage that is not done, with times in seconds from now."""
     names = ("run_id", "round", "stage", "shard", "state", "owner", "token", "attempt", "lapses", "error")
+    times = ("lease_until", "not_before", "rung_at", "waiting_since")
     now = time.time()
     return [
-        ", ".join(f"{name} {row[name]}" for name in names)
-        + f", lease for {row['lease_until'] - now:.0f} s, due in {row['not_before'] - now:.0f} s"
+        ", ".join(
+            [*(f"{name} {row[name]}" for name in names), *(f"{name} {row[name] - now:+.0f} s" for name in times if row[name])]
+        )
         for row in runs.stages(world.database, ids)
         if row["state"] != "done"
     ]
