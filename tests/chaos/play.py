@@ -17,6 +17,7 @@ _TOUCHES = {
     "generate": ("generate", "evaluate"),
     "generator": ("generate", "evaluate"),
     "engine core": ("generate", "evaluate"),
+    "worker-judge": ("judge",),
     "judge": ("judge", "evaluate"),
     "rounds": ("prompts", "select", "train"),
     "trainer": ("train",),
