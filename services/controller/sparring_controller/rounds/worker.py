@@ -1,5 +1,6 @@
 """Does one stage: claim, work under a lease, commit or say why not, and plan what comes next."""
 
+import errno
 import logging
 import os
 import socket
@@ -26,6 +27,8 @@ MAX_ATTEMPTS = 3
 MAX_OUTAGES = 50
 RETRY_SECONDS = 5.0
 SILENT_SECONDS = 3.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a used-up quota and a limit on a file's size say: a trouble of the machine, no attempt of the stage."""
 
 
 class Worker:
@@ -94,7 +97,10 @@ class Worker:
             self._retry(row, error.message, 0 if isinstance(error, GotFurther) else row.attempt)
         except Exception as error:  # the worker is the supervisor of stages: it records what ends one
             log.exception("%s of run %s, round %d, shard %d", *_names(row))
-            self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.", row.attempt)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                self._postpone(work, f"There is no room to write ({error}); make some in {self.settings.runs_dir}.")
+            else:
+                self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.", row.attempt)
         finally:
             work.discard()
 
