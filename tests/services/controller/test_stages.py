@@ -11,6 +11,7 @@ from postgres import ON_BOTH
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import GeneratorClient, Services
+from sparring_controller.rounds.endings import end_cancelled
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import runs, stages
 from sparring_shared.artifacts import read_records
@@ -237,6 +238,7 @@ def test_a_cancelled_run_ends_its_job_and_fences_its_workers(
     assert (progress.stage, progress.running, progress.done) == ("train", 1, 0)
     status = controller.cancel(ONCE, run_id)
     assert status.status == "cancelled"
+    end_cancelled(controller.database, controller.services.trainer)
     assert [job.state for job in below.jobs.values()] == ["cancelled"]
     with controller.database.writing() as connection:
         assert not stages.commit(connection, train.key, train.token + 1, {})

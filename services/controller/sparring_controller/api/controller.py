@@ -14,11 +14,11 @@ from sparring_controller.api.run_status import completed_rounds, round_status, r
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.endings import to_be_ended
 from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.prompts.pinned import pin_prompts
 from sparring_controller.rounds.prompts.rows import is_file_source
 from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prompts
-from sparring_controller.rounds.stages.train import job_id
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.clock import now
@@ -143,25 +143,16 @@ class Controller:
         return answer
 
     def cancel(self, request: Request, run_id: str) -> RunStatus:
-        """End the run for good: workers are fenced off and its training job is ended. What is finished stays."""
-        with self.database.reading() as connection:
-            training = [
-                row for row in stages.of_run(connection, run_id) if row.stage == "train" and row.state in ("running", "waiting")
-            ]
+        """End the run for good: workers are fenced off, and the reconciler ends its training job. What is finished stays."""
 
         def effect(connection: Connection) -> RunStatus:
             runs.lock(connection, run_id)
+            to_be_ended(connection, run_id, self.settings.trainer_seconds)
             stages.cancel(connection, run_id, _CANCELLED)
             runs.change(connection, run_id, control="cancelled", error=_CANCELLED)
             return run_status(runs.look(connection, run_id))
 
-        answer = replies.once(self.database, request, RunStatus, effect)
-        for row in training:
-            try:
-                self.services.trainer.cancel(job_id(row))
-            except SparringError as error:
-                log.warning("the training job of %s may go on: %s", run_id, error.message)
-        return answer
+        return replies.once(self.database, request, RunStatus, effect)
 
     def run(self, run_id: str) -> RunStatus:
         """One run with its rounds. Raises NotFound."""

@@ -67,14 +67,15 @@ def plan(snapshot: RunSnapshot) -> list[Action]:
 def overdue(row: StageRow, now: float, patience: float) -> bool:
     """Whether a stage should long have been taken up by a worker: its message may be lost, or its worker is.
 
-    `patience` is in seconds, and counted from the last time that Redis was told. A stage that Redis never was told of is
-    not overdue but new. A moment that is still to come, or a lease that lasts longer than any, is of a clock that was set back.
+    `patience` is in seconds, and counted from the last time that Redis was told. A stage that waits and that Redis never was
+    told of is not overdue but new; one that runs may have been claimed before it was written down that Redis was told. A
+    moment that is still to come, or a lease that lasts longer than any, is of a clock that was set back.
     """
-    if row.rung_at is None or 0 <= now - row.rung_at <= patience:
+    if row.rung_at is not None and 0 <= now - row.rung_at <= patience:
         return False
     match row.state:
         case "pending" | "waiting":
-            return True
+            return row.rung_at is not None
         case "running":
             return not now <= row.lease_until <= now + _LONGEST_LEASE
         case _:
@@ -111,8 +112,8 @@ def _round(snapshot: RunSnapshot, number: int, trained: StageRow | None) -> Iter
         yield number, "generate", shard, [prompts]
         if generated := snapshot.done(number, "generate", shard):
             yield number, "judge", shard, [generated]
-        if judged := snapshot.done(number, "judge", shard):
-            yield number, "select", shard, [judged]
+            if judged := snapshot.done(number, "judge", shard):
+                yield number, "select", shard, [judged]
     selected = [row for shard in shards if (row := snapshot.done(number, "select", shard))]
     if len(selected) == len(shards):
         yield number, "train", 0, selected

@@ -35,6 +35,8 @@ def show_status(runs_dir: Path, run_id: str | None, console: Console) -> None:
         return
     for status in found:
         show_run(status, console)
+        if status.error:
+            console.print(status.error, soft_wrap=True, highlight=False, markup=False)
 
 
 def _from_database(local: LocalServices, run_id: str | None) -> list[RunStatus]:
