@@ -13,7 +13,7 @@ from sparring_shared.connections import Connections
 
 
 class Counting(ThreadingHTTPServer):
-    """Says back what it was sent; `asked` counts connections, `sockets` are theirs; with `last` each answer is its connection's last."""
+    """Says back what it was sent; `asked` counts connections, `sockets` are theirs."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Echo)
