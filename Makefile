@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check compose-test gpu-points judge-parity nightly up down lock versions sbom openapi golden clean
+.PHONY: help setup demo test check compose-test e2e gpu-test judge-parity nightly up down lock versions sbom openapi golden clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -17,7 +17,7 @@ setup:  ## Make .venv and install everything into it (all others do this first)
 demo: setup  ## Three SPPO rounds and two INPO rounds on tiny models; MODEL=, JUDGE=, PROMPTS= for your own
 	@$(BIN)/sparring demo $(if $(MODEL),--model "$(MODEL)") $(if $(JUDGE),--judge "$(JUDGE)") $(if $(PROMPTS),--prompts "$(PROMPTS)")
 
-test: setup  ## All tests that need no Docker and no GPU
+test: setup  ## All tests but those of the stages below
 	@$(BIN)/python -m pytest -n auto --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 check: setup  ## Formatting, lint, types, import contracts
@@ -33,8 +33,11 @@ judge-parity:  ## The real llm-blender, in .venv-llm-blender, and our judge give
 	@$(PYTHON) scripts/setup.py --llm-blender
 	@.venv-llm-blender/bin/python -m pytest tests/parity
 
-gpu-points: setup  ## All that benchmarks/gpu.py measures on a GPU, on the CPU at small sizes
-	@SPARRING_GPU_POINTS=1 $(BIN)/python -m pytest tests/gpu/test_gpu_command.py
+e2e: setup  ## Rounds with all real processes, some of which are killed on the way
+	@SPARRING_E2E=1 $(BIN)/python -m pytest tests/e2e
+
+gpu-test: setup  ## The generator in bf16 and all that benchmarks/gpu.py measures, on the CPU at small sizes
+	@SPARRING_GPU_TEST=1 $(BIN)/python -m pytest tests/gpu/test_generator_gpu.py tests/gpu/test_gpu_command.py
 
 nightly: setup  ## What takes too long for every change: comparisons and figures; writes benchmarks/results/nightly.md
 	@$(PYTHON) scripts/setup.py --llm-blender

@@ -11,7 +11,7 @@ from skips import allowed
 R = TypeVar("R", pytest.TestReport, pytest.CollectReport)
 TESTS = Path(__file__).parent
 # These begin, the longest first, so that no worker is left alone with one of them at the end.
-FIRST = ("e2e", "services/generator", "services/trainer/test_trainer_machines")
+FIRST = ("services/generator", "services/trainer/test_trainer_machines")
 FIRST += ("services/trainer/test_trainer_jobs", "services/judge/test_judge_start", "services/judge", "contract")
 FIRST += ("unit/controller", "unit/trainer", "services")
 

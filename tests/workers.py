@@ -6,7 +6,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 TESTS = "tests/"
 # One worker runs all of such a folder or file: what its tests share takes long to start.
-TOGETHER = ("e2e/", "services/generator/", "contract/", "deploy/", "services/trainer/test_trainer_jobs")
+TOGETHER = ("services/generator/", "contract/", "deploy/", "services/trainer/test_trainer_jobs")
 
 
 def scope(nodeid: str, together: Sequence[str] = TOGETHER) -> str:

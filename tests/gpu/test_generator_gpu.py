@@ -1,5 +1,6 @@
 """The generator in bf16: what it says of its samples is what the policy says in fp32, also after another policy was loaded."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 from skips import Skip, because, skip
 
 NO_VLLM = because(Skip.NOT_FOR_THIS_MACHINE, "vLLM is not installed")
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason=NO_VLLM)
+pytestmark = [
+    pytest.mark.skipif(find_spec("vllm") is None, reason=NO_VLLM),
+    pytest.mark.skipif("SPARRING_GPU_TEST" not in os.environ, reason=because(Skip.OTHER_STAGE, "make gpu-test")),
+]
 
 MEAN_GAP, LARGEST_GAP = 0.05, 1.0
 """In nats per token. A tight bound on the largest of many would fail by chance in 16 bits."""

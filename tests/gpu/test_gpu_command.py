@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from skips import Skip, because
 
 pytestmark = pytest.mark.skipif(
-    "SPARRING_GPU_POINTS" not in os.environ, reason=because(Skip.OTHER_STAGE, "make gpu-points; no point was run")
+    "SPARRING_GPU_TEST" not in os.environ, reason=because(Skip.OTHER_STAGE, "make gpu-test; no point was run")
 )
 
 ROOT = Path(__file__).parents[2]

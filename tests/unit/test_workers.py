@@ -14,7 +14,7 @@ def test_one_worker_runs_a_folder_that_shares_a_service(pytester: pytest.Pyteste
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # some take seconds to import, in each of three processes
     body = "import os\n\ndef test_it(): open('ran', 'a').write(os.environ['PYTEST_XDIST_WORKER'] + ' ')"
-    for name in ("e2e/test_a", "e2e/test_b", "e2e/test_c", "e2e/test_d", "deploy/test_e"):
+    for name in ("contract/test_a", "contract/test_b", "contract/test_c", "contract/test_d", "deploy/test_e"):
         (pytester.path / "tests" / name).parent.mkdir(exist_ok=True, parents=True)
         (pytester.path / "tests" / f"{name}.py").write_text(body)
     (pytester.path / "tests" / "conftest.py").write_text((TESTS / "conftest.py").read_text(encoding="utf-8"))
@@ -24,8 +24,8 @@ def test_one_worker_runs_a_folder_that_shares_a_service(pytester: pytest.Pyteste
 
 
 def test_other_tests_go_to_whoever_is_free() -> None:
-    assert scope("tests/e2e/test_rounds.py::test_one") == "e2e/"
-    assert scope("tests/unit/test_lock.py::test_one[e2e/]") == "tests/unit/test_lock.py::test_one[e2e/]"
+    assert scope("tests/contract/test_openapi.py::test_one") == "contract/"
+    assert scope("tests/unit/test_lock.py::test_one[contract/]") == "tests/unit/test_lock.py::test_one[contract/]"
 
 
 def test_ports_differ() -> None:

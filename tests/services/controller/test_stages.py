@@ -1,7 +1,6 @@
 """Whole rounds against the stand-in for the layer below: what lies in the files, and what happens when something is wrong."""
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -239,7 +238,7 @@ def test_a_cancelled_run_ends_its_job_and_fences_its_workers(
     assert status.status == "cancelled"
     assert [job.state for job in below.jobs.values()] == ["cancelled"]
     with controller.database.writing() as connection:
-        assert not stages.commit(connection, train.key, train.token + 1, time.time(), {})
+        assert not stages.commit(connection, train.key, train.token + 1, {})
 
 
 def test_a_fenced_worker_never_replaces_the_files_of_its_successor(

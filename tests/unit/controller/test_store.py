@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.store import replies, runs, stages
+from sparring_controller.store.clock import now
 from sparring_controller.store.database import Connection, Database
 from sparring_controller.store.records import StageRow
 from sparring_controller.store.replies import Request
@@ -28,15 +29,28 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made.close()
 
 
-def claim(database: Database, owner: str, now: float) -> StageRow | None:
+def claim(database: Database, owner: str) -> StageRow | None:
     with database.writing() as connection:
-        return stages.claim(connection, "k", owner, now, lease_seconds=30)
+        return stages.claim(connection, "k", owner, lease_seconds=30)
 
 
-def claimed(database: Database, owner: str, now: float) -> StageRow:
-    row = claim(database, owner, now)
+def claimed(database: Database, owner: str) -> StageRow:
+    row = claim(database, owner)
     assert row is not None
     return row
+
+
+def later(database: Database, seconds: float) -> None:
+    """Let so much time have passed since the stage was written."""
+    with database.writing() as connection:
+        for column in ("lease_until", "not_before", "waiting_since", "started_at", "rung_at"):
+            connection.execute(text(f"UPDATE stages SET {column} = {column} - :seconds"), {"seconds": seconds})
+
+
+def since(moment: float | None, earlier: float | None) -> float:
+    """Seconds between two moments, as exact as the clocks are."""
+    assert moment is not None and earlier is not None
+    return round(moment - earlier, 2)
 
 
 def get(database: Database) -> StageRow:
@@ -59,70 +73,94 @@ def test_the_file_is_written_ahead_and_synced(database: Database) -> None:
 
 
 def test_of_two_claims_one_is_given(database: Database) -> None:
-    row = claimed(database, "a", 100.0)
-    assert (row.owner, row.token, row.lease_until, row.state) == ("a", 1, 130.0, "running")
-    assert claim(database, "b", 129.0) is None
+    row = claimed(database, "a")
+    assert (row.owner, row.token, since(row.lease_until, row.started_at), row.state) == ("a", 1, 30.0, "running")
+    later(database, 25)
+    assert claim(database, "b") is None
+
+
+def test_the_clock_is_the_databases(database: Database) -> None:
+    with database.reading() as connection:
+        assert abs(now(connection) - time.time()) < 5
+
+
+def test_a_lease_from_before_the_clock_was_set_back_does_not_last(database: Database) -> None:
+    claimed(database, "a")
+    later(database, -3600)
+    assert claimed(database, "b").token == 2
 
 
 def test_a_lapsed_lease_goes_to_the_next_with_a_new_token(database: Database) -> None:
-    claimed(database, "a", 100.0)
-    row = claimed(database, "b", 131.0)
-    assert (row.owner, row.token, row.lapses, row.attempt, row.started_at) == ("b", 2, 1, 0, 131.0)
+    claimed(database, "a")
+    later(database, 31)
+    row = claimed(database, "b")
+    assert (row.owner, row.token, row.lapses, row.attempt, since(row.lease_until, row.started_at)) == ("b", 2, 1, 0, 30.0)
 
 
 def test_an_old_token_changes_nothing(database: Database) -> None:
-    claimed(database, "a", 100.0)
-    claimed(database, "b", 131.0)
+    claimed(database, "a")
+    later(database, 31)
+    claimed(database, "b")
     before = get(database)
-    assert not write(database, lambda c: stages.commit(c, "k", 1, 140.0, {"stale": True}))
-    assert not write(database, lambda c: stages.renew(c, "k", 1, 999.0))
+    assert not write(database, lambda c: stages.commit(c, "k", 1, {"stale": True}))
+    assert not write(database, lambda c: stages.renew(c, "k", 1, 60.0))
     assert not write(database, lambda c: stages.fail(c, "k", 1, "stale"))
-    assert not write(database, lambda c: stages.retry(c, "k", 1, 1, 140.0, "stale"))
-    assert not write(database, lambda c: stages.postpone(c, "k", 1, 140.0, 141.0, "stale"))
-    assert not write(database, lambda c: stages.look_again(c, "k", 1, 140.0, None, None))
+    assert not write(database, lambda c: stages.retry(c, "k", 1, 1, 5.0, "stale"))
+    assert not write(database, lambda c: stages.postpone(c, "k", 1, 1.0, "stale"))
+    assert not write(database, lambda c: stages.look_again(c, "k", 1, 1.0, None, None))
     assert not write(database, lambda c: stages.held(c, "k", 1))
     assert get(database) == before
 
 
 def test_a_commit_happens_once(database: Database) -> None:
-    claimed(database, "a", 100.0)
+    claimed(database, "a")
+    later(database, 7.5)
     assert write(database, lambda c: stages.held(c, "k", 1))
-    assert write(database, lambda c: stages.commit(c, "k", 1, 107.5, {"rows": 3}))
+    assert write(database, lambda c: stages.commit(c, "k", 1, {"rows": 3}))
     row = get(database)
-    assert (row.state, row.result, row.seconds, row.finished_at) == ("done", {"rows": 3}, 7.5, 107.5)
-    assert not write(database, lambda c: stages.commit(c, "k", 1, 108.0, {"rows": 4}))
-    assert claim(database, "b", 999.0) is None
+    assert (row.state, row.result) == ("done", {"rows": 3})
+    assert 7.5 <= (row.seconds or 0) < 17.5
+    assert since(row.finished_at, row.started_at) == round(row.seconds or 0, 2)
+    assert not write(database, lambda c: stages.commit(c, "k", 1, {"rows": 4}))
+    later(database, 1000)
+    assert claim(database, "b") is None
 
 
 def test_a_renewed_lease_holds(database: Database) -> None:
-    claimed(database, "a", 100.0)
-    assert write(database, lambda c: stages.renew(c, "k", 1, 160.0))
-    assert claim(database, "b", 150.0) is None
-    assert claimed(database, "b", 161.0).token == 2
+    claimed(database, "a")
+    later(database, 25)
+    assert write(database, lambda c: stages.renew(c, "k", 1, 30.0))
+    later(database, 15)
+    assert claim(database, "b") is None
+    later(database, 16)
+    assert claimed(database, "b").token == 2
 
 
 def test_a_waiting_stage_is_not_due_early_and_long_work_keeps_its_beginning(database: Database) -> None:
-    claimed(database, "a", 100.0)
-    assert write(database, lambda c: stages.look_again(c, "k", 1, 102.0, {"step": 4}, None))
-    assert claim(database, "a", 101.9) is None
-    row = claimed(database, "a", 102.0)
-    assert (row.token, row.progress, row.started_at, row.lapses) == (2, {"step": 4}, 100.0, 0)
+    claimed(database, "a")
+    assert write(database, lambda c: stages.look_again(c, "k", 1, 40.0, {"step": 4}, None))
+    assert claim(database, "a") is None
+    later(database, 40)
+    row = claimed(database, "a")
+    assert (row.token, row.progress, row.lapses) == (2, {"step": 4}, 0)
+    assert since(row.lease_until, row.started_at) >= 70
 
 
 def test_waiting_for_a_service_is_no_attempt_and_remembers_since_when(database: Database) -> None:
-    for token, now in ((1, 100.0), (2, 104.0)):
-        claimed(database, "a", now)
-        assert write(database, lambda c, t=token, n=now: stages.postpone(c, "k", t, n, n + 3, "The judge is dead."))
+    for token in (1, 2):
+        claimed(database, "a")
+        assert write(database, lambda c, t=token: stages.postpone(c, "k", t, 3.0, "The judge is dead."))
+        later(database, 4)
     row = get(database)
-    assert (row.state, row.attempt, row.waiting_since, row.error) == ("waiting", 0, 100.0, "The judge is dead.")
+    assert (row.state, row.attempt, row.error) == ("waiting", 0, "The judge is dead.")
+    assert 8 <= write(database, lambda c: stages.waited(c, row)) < 18
 
 
 def test_a_stage_that_ends_its_workers_fails(database: Database) -> None:
-    now = 100.0
     for _ in range(stages.MAX_LAPSES + 1):
-        claimed(database, "a", now)
-        now += 31
-    assert claim(database, "a", now) is None
+        claimed(database, "a")
+        later(database, 31)
+    assert claim(database, "a") is None
     row = get(database)
     assert (row.state, row.lapses) == ("failed", 11)
     assert (row.error or "").startswith("the worker was lost 11 times in this stage;")
@@ -131,13 +169,14 @@ def test_a_stage_that_ends_its_workers_fails(database: Database) -> None:
 @pytest.mark.parametrize("control", ["paused", "failed", "cancelled"])
 def test_stages_of_a_run_that_is_not_active_are_not_claimed(database: Database, control: str) -> None:
     write(database, lambda c: runs.change(c, "small-1", control=control))
-    assert claim(database, "a", 100.0) is None
+    assert claim(database, "a") is None
 
 
 def test_a_revived_stage_has_all_its_attempts(database: Database) -> None:
-    claimed(database, "a", 100.0)
-    write(database, lambda c: stages.retry(c, "k", 1, 2, 105.0, "Twice."))
-    claimed(database, "a", 106.0)
+    claimed(database, "a")
+    write(database, lambda c: stages.retry(c, "k", 1, 2, 5.0, "Twice."))
+    later(database, 6)
+    claimed(database, "a")
     write(database, lambda c: stages.fail(c, "k", 2, "Thrice."))
     write(database, lambda c: stages.revive(c, "small-1"))
     row = get(database)
@@ -145,13 +184,14 @@ def test_a_revived_stage_has_all_its_attempts(database: Database) -> None:
 
 
 def test_a_lease_renews_itself_and_notices_when_it_is_lost(database: Database) -> None:
-    row = write(database, lambda c: stages.claim(c, "k", "a", time.time(), 0.3))
+    row = write(database, lambda c: stages.claim(c, "k", "a", 0.3))
     with Lease(database, row, 0.3) as lease:
         deadline = time.monotonic() + 10
         while get(database).lease_until <= row.lease_until:
             assert time.monotonic() < deadline
         lease.check()
-        write(database, lambda c: stages.claim(c, "k", "b", time.time() + 60, 60))
+        later(database, 60)
+        write(database, lambda c: stages.claim(c, "k", "b", 60))
         with pytest.raises(Fenced):
             while time.monotonic() < deadline:
                 lease.check()

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import time
 from dataclasses import dataclass
 from secrets import token_hex
 
@@ -22,6 +21,7 @@ from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prom
 from sparring_controller.rounds.stages.train import job_id
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import replies, runs, stages
+from sparring_controller.store.clock import now
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.records import RunRow, RunSnapshot
 from sparring_controller.store.replies import Request
@@ -62,22 +62,23 @@ class Controller:
         places = RunPaths(self.settings.runs_dir, run_id)
         _write_config(places, config)
         write_judges(places, judges)
-        row = RunRow(
-            run_id=run_id,
-            name=config.name,
-            created_at=time.time(),
-            config=config,
-            base=base,
-            prompts=pin_prompts(places, prompts),
-            judge=judges,
-        )
+        pinned = pin_prompts(places, prompts)
 
         def effect(connection: Connection) -> RunStatus:
+            row = RunRow(
+                run_id=run_id,
+                name=config.name,
+                created_at=now(connection),
+                config=config,
+                base=base,
+                prompts=pinned,
+                judge=judges,
+            )
             runs.add(connection, row)
             return run_status(RunSnapshot(run=row))
 
         created = replies.once(self.database, request, RunStatus, effect)
-        if created.run_id != row.run_id:
+        if created.run_id != run_id:
             # The same request was answered in the meantime.
             shutil.rmtree(places.root)
         return created

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from types import TracebackType
 from typing import Self
 
@@ -45,7 +44,7 @@ class Lease:
         while not self._released.wait(self._seconds / 3):
             try:
                 with self._database.writing() as connection:
-                    alive = stages.renew(connection, self._row.key, self._row.token, time.time() + self._seconds)
+                    alive = stages.renew(connection, self._row.key, self._row.token, self._seconds)
             except DatabaseTrouble as error:
                 # The lease runs out by itself; the commit decides, so there is nothing to stop for yet.
                 log.warning("the lease could not be renewed (%s)", type(error).__name__)

@@ -1,11 +1,11 @@
 """Moves runs on: applies the plan to the database, then rings for every stage that Redis was not told of."""
 
 import logging
-import time
 
 from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.planner import CreateStage, FailRun, overdue, plan
 from sparring_controller.store import runs, stages
+from sparring_controller.store.clock import now
 from sparring_controller.store.database import Database
 from sparring_controller.store.records import RunSnapshot, StageRow
 from sparring_shared.errors import Unavailable
@@ -39,7 +39,9 @@ def ring_overdue(database: Database, doorbell: Doorbell, snapshot: RunSnapshot, 
 
     A queue with messages needs no further one: its workers are busy, or not there.
     """
-    late = [row for row in snapshot.stages if overdue(row, time.time(), patience)]
+    with database.reading() as connection:
+        moment = now(connection)
+    late = [row for row in snapshot.stages if overdue(row, moment, patience)]
     try:
         stages_late: set[StageName] = {row.stage for row in late}
         quiet = {stage: doorbell.quiet(stage) for stage in stages_late}
@@ -62,4 +64,4 @@ def ring(database: Database, doorbell: Doorbell, rows: list[StageRow]) -> None:
             log.warning("%s The reconciler will ring again.", error)
             return
         with database.writing() as connection:
-            stages.rung(connection, row.key, time.time())
+            stages.rung(connection, row.key)

@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import time
 from typing import Any
 
 from sparring_controller.rounds.clients import Services
@@ -37,7 +36,7 @@ class Worker:
     def run_stage(self, key: str) -> None:
         """Do the stage if nobody else does, and move its run on."""
         with self.database.writing() as connection:
-            row = stages.claim(connection, key, self.owner, time.time(), self.settings.lease_seconds)
+            row = stages.claim(connection, key, self.owner, self.settings.lease_seconds)
             known = row or stages.get(connection, key)
         if known is None:
             log.warning("there is no stage %s here; the message is from another database", key)
@@ -80,24 +79,24 @@ class Worker:
                 raise Fenced(f"{row.stage} of run {row.run_id}, round {row.round}, token {row.token}")
             # Under the lock: files appear only for the claim that commits them.
             work.publish()
-            stages.commit(connection, row.key, row.token, time.time(), done.result.model_dump(mode="json"))
+            stages.commit(connection, row.key, row.token, done.result.model_dump(mode="json"))
         log.info("%s of run %s, round %d, shard %d is done (token %d)", *_names(row), row.token)
         work.forget()
 
     def _look_again(self, row: StageRow, later: Later) -> None:
-        due = time.time() + later.seconds
         with self.database.writing() as connection:
-            waits = stages.look_again(connection, row.key, row.token, due, later.progress, later.error)
+            waits = stages.look_again(connection, row.key, row.token, later.seconds, later.progress, later.error)
         self._ring_later(row, waits, later.seconds)
 
     def _postpone(self, row: StageRow, error: str) -> None:
-        now = time.time()
-        if row.waiting_since is not None and now - row.waiting_since > self.settings.patience_seconds:
-            self._fail(row, f"{error} It was waited for {now - row.waiting_since:.0f} s.")
+        with self.database.reading() as connection:
+            waited = stages.waited(connection, row)
+        if waited > self.settings.patience_seconds:
+            self._fail(row, f"{error} It was waited for {waited:.0f} s.")
             return
         log.warning("%s of run %s, round %d, shard %d waits: %s", *_names(row), error)
         with self.database.writing() as connection:
-            waits = stages.postpone(connection, row.key, row.token, now, now + SILENT_SECONDS, error)
+            waits = stages.postpone(connection, row.key, row.token, SILENT_SECONDS, error)
         self._ring_later(row, waits, SILENT_SECONDS)
 
     def _retry(self, row: StageRow, error: str) -> None:
@@ -108,7 +107,7 @@ class Worker:
         log.warning("%s of run %s, round %d, shard %d, attempt %d: %s", *_names(row), attempt, error)
         seconds = RETRY_SECONDS * attempt
         with self.database.writing() as connection:
-            waits = stages.retry(connection, row.key, row.token, attempt, time.time() + seconds, error)
+            waits = stages.retry(connection, row.key, row.token, attempt, seconds, error)
         self._ring_later(row, waits, seconds)
 
     def _fail(self, row: StageRow, error: str) -> None:

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import insert, select
 
+from sparring_controller.store.clock import Now
 from sparring_controller.store.database import AlreadyThere, Connection, Database
 from sparring_controller.store.tables import replies
 from sparring_shared.errors import Conflict
@@ -61,6 +61,6 @@ def _once(database: Database, request: Request, kind: type[M], effect: Callable[
         answer = effect(connection)
         if request.key is not None:
             row = {"scope": request.scope, "idempotency_key": request.key, "request": request.digest}
-            values = row | {"answer": answer.model_dump_json(), "created_at": time.time()}
+            values = row | {"answer": answer.model_dump_json(), "created_at": Now()}
             connection.execute(insert(replies).values(**values))
         return answer

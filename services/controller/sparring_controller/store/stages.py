@@ -1,15 +1,16 @@
 """Stages in the database: claims with a lease and a fencing token, and releases that an old token cannot make.
 
 Every function takes part in the caller's transaction; those that change a running stage return False when `token` is no
-longer the latest, and then have changed nothing. `now` is UTC wall-clock seconds.
+longer the latest, and then have changed nothing. Durations are in seconds, counted by the database's clock from now on.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
+from sparring_controller.store.clock import Now, now
 from sparring_controller.store.records import StageRow
 from sparring_controller.store.tables import runs, stages
 from sparring_shared.wire.controller import StageName
@@ -37,16 +38,18 @@ def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     return tuple(_row(found) for found in connection.execute(query).mappings())
 
 
-def claim(connection: Connection, key: str, owner: str, now: float, lease_seconds: float) -> StageRow | None:
+def claim(connection: Connection, key: str, owner: str, lease_seconds: float) -> StageRow | None:
     """Make `owner` the only one who may commit this stage; None when there is nothing to do now.
 
     None: unknown, done or failed, held under a live lease, not due yet, or its run is not active. A stage whose owner was
     lost `MAX_LAPSES` times fails instead: it may be what ends them.
     """
     row = get(connection, key, lock=True)
-    if row is None or row.state not in _OPEN or row.not_before > now:
+    moment = now(connection)
+    if row is None or row.state not in _OPEN or row.not_before > moment:
         return None
-    if row.state == "running" and row.lease_until > now:
+    # A lease that ends later than one given now was given before the clock was set back: its owner, if it lives, renews it.
+    if row.state == "running" and moment < row.lease_until <= moment + lease_seconds:
         return None
     if connection.scalar(select(runs.c.control).where(runs.c.run_id == row.run_id)) != "active":
         return None
@@ -57,23 +60,23 @@ def claim(connection: Connection, key: str, owner: str, now: float, lease_second
         return None
     # Long work that is only looked at again began when it was first claimed.
     again = row.state == "waiting" and row.progress is not None
-    started = row.started_at if again else now
+    started = row.started_at if again else moment
     _change(
         connection,
         key,
         state="running",
         owner=owner,
         token=row.token + 1,
-        lease_until=now + lease_seconds,
+        lease_until=moment + lease_seconds,
         lapses=lapses,
         started_at=started,
     )
     return get(connection, key)
 
 
-def renew(connection: Connection, key: str, token: int, until: float) -> bool:
+def renew(connection: Connection, key: str, token: int, lease_seconds: float) -> bool:
     """The heartbeat of an owner: False means that it was fenced off."""
-    return _release(connection, key, token, lease_until=until)
+    return _release(connection, key, token, lease_until=Now() + lease_seconds)
 
 
 def held(connection: Connection, key: str, token: int) -> bool:
@@ -82,32 +85,34 @@ def held(connection: Connection, key: str, token: int) -> bool:
     return row is not None and row.state == "running" and row.token == token
 
 
-def commit(connection: Connection, key: str, token: int, now: float, result: Mapping[str, Any]) -> bool:
+def commit(connection: Connection, key: str, token: int, result: Mapping[str, Any]) -> bool:
     """The stage is done, with this result."""
-    row = get(connection, key)
-    started = row.started_at if row and row.started_at is not None else now
-    done = {"state": "done", "finished_at": now, "seconds": now - started, "result": json.dumps(result)}
+    done = {"state": "done", "finished_at": Now(), "seconds": Now() - stages.c.started_at, "result": json.dumps(result)}
     return _release(connection, key, token, **done, progress=None, error=None, waiting_since=None)
 
 
 def look_again(
-    connection: Connection, key: str, token: int, not_before: float, progress: Mapping[str, Any] | None, error: str | None
+    connection: Connection, key: str, token: int, seconds: float, progress: Mapping[str, Any] | None, error: str | None
 ) -> bool:
-    """Long work goes on elsewhere, or has to wait for its turn; look at it again at `not_before`."""
+    """Long work goes on elsewhere, or has to wait for its turn; look at it again in `seconds`."""
     kept = None if progress is None else json.dumps(progress)
-    return _wait(connection, key, token, not_before, progress=kept, error=error, waiting_since=None)
+    return _wait(connection, key, token, seconds, progress=kept, error=error, waiting_since=None)
 
 
-def postpone(connection: Connection, key: str, token: int, now: float, not_before: float, error: str) -> bool:
-    """A service does not answer: try again at `not_before`; this is not an attempt."""
-    row = get(connection, key)
-    since = row.waiting_since if row and row.waiting_since is not None else now
-    return _wait(connection, key, token, not_before, error=error, waiting_since=since)
+def waited(connection: Connection, row: StageRow) -> float:
+    """For how many seconds a service has not answered; 0 when it did at the last look."""
+    return 0.0 if row.waiting_since is None else now(connection) - row.waiting_since
 
 
-def retry(connection: Connection, key: str, token: int, attempt: int, not_before: float, error: str) -> bool:
-    """An error: this was one more attempt, the next begins at `not_before`."""
-    return _wait(connection, key, token, not_before, attempt=attempt, error=error, waiting_since=None)
+def postpone(connection: Connection, key: str, token: int, seconds: float, error: str) -> bool:
+    """A service does not answer: try again in `seconds`; this is not an attempt."""
+    since = func.coalesce(stages.c.waiting_since, Now())
+    return _wait(connection, key, token, seconds, error=error, waiting_since=since)
+
+
+def retry(connection: Connection, key: str, token: int, attempt: int, seconds: float, error: str) -> bool:
+    """An error: this was one more attempt, the next begins in `seconds`."""
+    return _wait(connection, key, token, seconds, attempt=attempt, error=error, waiting_since=None)
 
 
 def fail(connection: Connection, key: str, token: int, error: str) -> bool:
@@ -115,9 +120,9 @@ def fail(connection: Connection, key: str, token: int, error: str) -> bool:
     return _release(connection, key, token, state="failed", error=error)
 
 
-def rung(connection: Connection, key: str, at: float) -> None:
-    """Redis was told of the stage."""
-    _change(connection, key, rung_at=at)
+def rung(connection: Connection, key: str) -> None:
+    """Redis was told of the stage just now."""
+    _change(connection, key, rung_at=Now())
 
 
 def revive(connection: Connection, run_id: str) -> None:
@@ -135,8 +140,9 @@ def cancel(connection: Connection, run_id: str, reason: str) -> None:
     connection.execute(mine.values(state="failed", error=reason, token=stages.c.token + 1))
 
 
-def _wait(connection: Connection, key: str, token: int, not_before: float, **values: Any) -> bool:
-    return _release(connection, key, token, state="waiting", not_before=not_before, rung_at=not_before, **values)
+def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:
+    due = Now() + seconds
+    return _release(connection, key, token, state="waiting", not_before=due, rung_at=due, **values)
 
 
 def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:

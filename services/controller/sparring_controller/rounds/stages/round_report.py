@@ -1,6 +1,5 @@
 """The report of a round: what is known of a policy once it has been evaluated."""
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -185,5 +184,5 @@ def _seconds(work: Work) -> dict[str, float]:
     total: dict[str, float] = {}
     for row in work.snapshot.of_round(work.row.round):
         total[row.stage] = total.get(row.stage, 0.0) + (row.seconds or 0.0)
-    total["evaluate"] = time.time() - (work.row.started_at or time.time())
+    total["evaluate"] = work.seconds
     return {stage: round(seconds, 3) for stage, seconds in total.items()}

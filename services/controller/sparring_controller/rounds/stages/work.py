@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,6 +68,7 @@ class Work:
     services: Services
     check: Callable[[], None]
     _staged: dict[Path, Path] = field(default_factory=dict)
+    _claimed: float = field(default_factory=time.monotonic)
 
     @property
     def config(self) -> RunConfig:
@@ -77,6 +79,13 @@ class Work:
     def places(self) -> RunPaths:
         """The run's files."""
         return RunPaths(self.settings.runs_dir, self.row.run_id)
+
+    @property
+    def seconds(self) -> float:
+        """Since the stage began: by the database's clock until it was claimed, by this machine's from there."""
+        claimed = self.row.lease_until - self.settings.lease_seconds
+        began = claimed if self.row.started_at is None else self.row.started_at
+        return claimed - began + time.monotonic() - self._claimed
 
     @property
     def judge(self) -> JudgeClient:
