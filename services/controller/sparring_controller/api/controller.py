@@ -95,7 +95,7 @@ class Controller:
             # The round that failed is the next one: it is played again, not one more.
             last = max(run.requested_rounds, completed + count) if run.control == "failed" else run.requested_rounds + count
             _require_prompts(run.config, last)
-            runs.change(connection, run_id, requested_rounds=last)
+            runs.change(connection, run_id, requested_rounds=last, settled=False)
             first = min(run.requested_rounds + 1, last) if run.control != "failed" else completed + 1
             state = run_state(runs.snapshot(connection, run_id))
             return RoundsAccepted(run_id=run_id, round=first, last_round=last, status=state)
@@ -241,7 +241,7 @@ def _revived(connection: Connection, run_id: str) -> RunRow:
         raise Conflict(f"The run {run_id} was cancelled; start a new run.")
     if run.control != "active":
         stages.revive(connection, run_id)
-        runs.change(connection, run_id, control="active", error=None)
+        runs.change(connection, run_id, control="active", error=None, settled=False)
     return run
 
 

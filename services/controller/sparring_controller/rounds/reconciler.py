@@ -16,9 +16,8 @@ def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
     with database.reading() as connection:
         active = runs.active(connection)
     for run_id in active:
-        snapshot = advance(database, doorbell, run_id)
-        if snapshot.run.control == "active":
-            ring_overdue(database, doorbell, snapshot, patience)
+        advance(database, doorbell, run_id)
+        ring_overdue(database, doorbell, run_id, patience)
 
 
 class Reconciler:

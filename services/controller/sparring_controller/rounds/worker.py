@@ -48,7 +48,7 @@ class Worker:
                 snapshot = runs.snapshot(connection, row.run_id)
             with Lease(self.database, row, self.settings.lease_seconds) as lease:
                 self._work(Work(snapshot, row, self.settings, self.services, lease.check))
-        advance(self.database, self.doorbell, known.run_id)
+        advance(self.database, self.doorbell, known.run_id, known)
 
     def _work(self, work: Work) -> None:
         row = work.row

@@ -43,7 +43,7 @@ def every(connection: Connection) -> list[RunRow]:
 
 def active(connection: Connection) -> list[str]:
     """Ids of the runs that want to go on."""
-    return list(connection.scalars(select(runs.c.run_id).where(runs.c.control == "active")))
+    return list(connection.scalars(select(runs.c.run_id).where(runs.c.control == "active", runs.c.settled.is_(False))))
 
 
 def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunSnapshot:

@@ -5,10 +5,10 @@ longer the latest, and then have changed nothing. Durations are in seconds, coun
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, insert, or_, select, true, update
 
 from sparring_controller.store.clock import Now, now
 from sparring_controller.store.records import StageRow
@@ -19,10 +19,19 @@ MAX_LAPSES = 10
 _OPEN = ("pending", "running", "waiting")
 
 
-def add(connection: Connection, key: str, run_id: str, round_number: int, stage: StageName, shard: int) -> None:
-    """Insert a stage, pending."""
-    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard)
+def add(
+    connection: Connection,
+    key: str,
+    run_id: str,
+    round_number: int,
+    stage: StageName,
+    shard: int,
+    rung_at: float | None = None,
+) -> StageRow:
+    """Insert a stage, pending; with `rung_at` Redis is about to be told. Raises AlreadyThere when it is there."""
+    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard, rung_at=rung_at)
     connection.execute(insert(stages).values(**row.model_dump()))
+    return row
 
 
 def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | None:
@@ -34,8 +43,42 @@ def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | N
 
 def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     """All stages of a run, by round, stage and shard."""
-    query = select(stages).where(stages.c.run_id == run_id).order_by(stages.c.round, stages.c.stage, stages.c.shard)
-    return tuple(_row(found) for found in connection.execute(query).mappings())
+    return _rows(connection, stages.c.run_id == run_id)
+
+
+def of_rounds(connection: Connection, run_id: str, rounds: Sequence[int], *names: StageName) -> tuple[StageRow, ...]:
+    """The stages of some rounds, if wanted only those of these names."""
+    wanted = stages.c.stage.in_(names) if names else true()
+    return _rows(connection, stages.c.run_id == run_id, stages.c.round.in_(rounds), wanted)
+
+
+def of_shard(connection: Connection, run_id: str, number: int, shard: int) -> tuple[StageRow, ...]:
+    """What was made of one shard of a round."""
+    names = stages.c.stage.in_(("generate", "judge", "select"))
+    return _rows(connection, stages.c.run_id == run_id, stages.c.round == number, names, stages.c.shard == shard)
+
+
+def unfinished(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
+    """All stages of the rounds that are not evaluated; of the others `train` and `evaluate`, which later rounds build on."""
+    over = select(stages.c.round).where(stages.c.run_id == run_id, stages.c.stage == "evaluate", stages.c.state == "done")
+    built_on = stages.c.stage.in_(("train", "evaluate"))
+    return _rows(connection, stages.c.run_id == run_id, or_(built_on, stages.c.round.not_in(over)))
+
+
+def all_selected(connection: Connection, run_id: str, number: int) -> bool:
+    """Whether every shard of a round has its pairs."""
+    selected = stages.alias()
+    theirs = (selected.c.run_id == run_id, selected.c.round == number, selected.c.stage == "select", selected.c.state == "done")
+    mine = (stages.c.run_id == run_id, stages.c.round == number, stages.c.stage == "generate")
+    # From the last shard on: as long as there is one without pairs, it is found at once.
+    query = select(stages.c.shard).where(*mine, ~exists().where(*theirs, selected.c.shard == stages.c.shard))
+    return connection.scalar(query.order_by(stages.c.shard.desc()).limit(1)) is None
+
+
+def quiet_for(connection: Connection, run_id: str, names: Sequence[StageName], seconds: float) -> list[StageRow]:
+    """The stages of these names that are not at their end, and of which Redis was last told longer ago than that."""
+    told = (stages.c.state.in_(_OPEN), stages.c.rung_at < Now() - seconds, stages.c.stage.in_(names))
+    return list(_rows(connection, stages.c.run_id == run_id, *told))
 
 
 def claim(connection: Connection, key: str, owner: str, lease_seconds: float) -> StageRow | None:
@@ -125,6 +168,11 @@ def rung(connection: Connection, key: str) -> None:
     _change(connection, key, rung_at=Now())
 
 
+def unrung(connection: Connection, keys: Sequence[str]) -> None:
+    """Redis could not be told of stages that nobody has taken up yet."""
+    connection.execute(update(stages).where(stages.c.key.in_(keys), stages.c.state == "pending").values(rung_at=None))
+
+
 def revive(connection: Connection, run_id: str) -> None:
     """Failed stages become pending with all their attempts, waiting ones become due."""
     fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "waiting_since": None, "error": None}
@@ -152,6 +200,11 @@ def _release(connection: Connection, key: str, token: int, **values: Any) -> boo
 
 def _change(connection: Connection, key: str, **values: Any) -> None:
     connection.execute(update(stages).where(stages.c.key == key).values(**values))
+
+
+def _rows(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StageRow, ...]:
+    query = select(stages).where(*wanted).order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    return tuple(_row(found) for found in connection.execute(query).mappings())
 
 
 def _row(found: Mapping[Any, Any]) -> StageRow:
