@@ -6,7 +6,7 @@ first, came twice or never came: a stage is wanted once its inputs are done and 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -175,7 +175,7 @@ def _failures(snapshot: RunSnapshot, possible: Mapping[_Place, list[StageRow]]) 
 
 
 def _no_pairs(snapshot: RunSnapshot, number: int) -> str:
-    reasons = dropped(snapshot, number)
+    reasons = dropped(snapshot.of_round(number))
     listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items())) or "no prompts"
     advice = "start a run with a higher sampling.temperature, a larger sampling.k or other prompts."
     if reasons and max(reasons, key=lambda reason: reasons[reason]).startswith(_NOT_TAKEN):
@@ -183,10 +183,10 @@ def _no_pairs(snapshot: RunSnapshot, number: int) -> str:
     return f"Round {number} made no pair to train on ({listed}); {advice}"
 
 
-def dropped(snapshot: RunSnapshot, number: int) -> dict[str, int]:
-    """How many prompts of a round were left out so far, by reason, over all its shards and stages."""
+def dropped(rows: Iterable[StageRow]) -> dict[str, int]:
+    """How many prompts were left out so far in the stages of a round, by reason."""
     total: Counter[str] = Counter()
-    for row in snapshot.of_round(number):
+    for row in rows:
         if row.state == "done" and row.result:
             total.update(row.result.get("dropped", {}))
     return dict(sorted(total.items()))

@@ -11,8 +11,9 @@ from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.stages import STAGES, Done, Later, Work
 from sparring_controller.settings import ControllerSettings
-from sparring_controller.store import runs, stages
+from sparring_controller.store import stages
 from sparring_controller.store.database import Database
+from sparring_controller.store.past import Past
 from sparring_controller.store.records import StageRow
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 
@@ -44,10 +45,9 @@ class Worker:
         if row is not None:
             level = logging.DEBUG if row.progress else logging.INFO
             log.log(level, "%s of run %s, round %d, shard %d begins (token %d)", *_names(row), row.token)
-            with self.database.reading() as connection:
-                snapshot = runs.snapshot(connection, row.run_id)
+            past = Past(self.database, row.run_id)
             with Lease(self.database, row, self.settings.lease_seconds) as lease:
-                self._work(Work(snapshot, row, self.settings, self.services, lease.check))
+                self._work(Work(past, row, self.settings, self.services, lease.check))
         advance(self.database, self.doorbell, known.run_id, known)
 
     def _work(self, work: Work) -> None:

@@ -41,6 +41,12 @@ def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | N
     return None if found is None else _row(found)
 
 
+def at(connection: Connection, run_id: str, number: int, stage: StageName, shard: int) -> StageRow | None:
+    """The stage at this place, if there is one."""
+    place = (stages.c.round == number, stages.c.stage == stage, stages.c.shard == shard)
+    return next(iter(_rows(connection, stages.c.run_id == run_id, *place)), None)
+
+
 def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     """All stages of a run, by round, stage and shard."""
     return _rows(connection, stages.c.run_id == run_id)
@@ -50,6 +56,11 @@ def of_rounds(connection: Connection, run_id: str, rounds: Sequence[int], *names
     """The stages of some rounds, if wanted only those of these names."""
     wanted = stages.c.stage.in_(names) if names else true()
     return _rows(connection, stages.c.run_id == run_id, stages.c.round.in_(rounds), wanted)
+
+
+def named(connection: Connection, run_id: str, names: Sequence[StageName]) -> tuple[StageRow, ...]:
+    """The stages of these names, of all rounds."""
+    return _rows(connection, stages.c.run_id == run_id, stages.c.stage.in_(names))
 
 
 def of_shard(connection: Connection, run_id: str, number: int, shard: int) -> tuple[StageRow, ...]:

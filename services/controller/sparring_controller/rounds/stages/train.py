@@ -1,7 +1,7 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
+from sparring_controller.rounds.stage_results import JudgeResult, SelectResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_controller.store.records import StageRow
@@ -40,9 +40,8 @@ def train(work: Work) -> Done | Later:
 
 def _request(work: Work) -> JobRequest:
     number, config = work.row.round, work.config
-    shards = len(work.result(PromptsResult, number, "prompts").files)
-    selected = [work.result(SelectResult, number, "select", shard).file for shard in range(shards)]
-    judged = [work.result(JudgeResult, number, "judge", shard) for shard in range(shards)]
+    selected = [result.file for result in work.results(SelectResult, number, "select")]
+    judged = work.results(JudgeResult, number, "judge")
     reference = reference_version(config.algorithm, number)
     return JobRequest(
         policy=work.policy(number - 1),

@@ -17,13 +17,14 @@ from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
-from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
+from sparring_controller.store.past import Past
+from sparring_controller.store.records import FileRef, StageRow
 from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
 from sparring_shared.errors import InvalidInput
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import PinnedJudge
+from sparring_shared.wire.controller import PinnedJudge, StageName
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Work:
     worker calls in the very transaction that commits: a worker that lost its claim never replaces what its successor wrote.
     """
 
-    snapshot: RunSnapshot
+    snapshot: Past
     row: StageRow
     settings: ControllerSettings
     services: Services
@@ -104,9 +105,12 @@ class Work:
 
     @cached_property
     def _bill(self) -> Bill:
-        spent = [Spent.model_validate(row.result.get("spent", {})) for row in self.snapshot.stages if row.result]
+        bounds = self.config.judge.max_requests, self.config.judge.max_tokens
+        # Every stage of the run that asks a judge is read for this: only where there is a bound.
+        rows = () if bounds == (None, None) else self.snapshot.named("prompts", "judge", "evaluate")
+        spent = [Spent.model_validate(row.result.get("spent", {})) for row in rows if row.result]
         total = Spent(requests=sum(each.requests for each in spent), tokens=sum(each.tokens for each in spent))
-        return Bill(self.config.judge.max_requests, self.config.judge.max_tokens, total, self._spent_before())
+        return Bill(*bounds, total, self._spent_before())
 
     def _spent_before(self) -> Spent:
         """What earlier attempts at this stage have spent, as far as they could say so."""
@@ -124,11 +128,16 @@ class Work:
         """The checkpoint of a policy version; 0 is the base."""
         return self.snapshot.run.base if version == 0 else self.result(TrainResult, version, "train").checkpoint
 
-    def result(self, kind: type[R], round_number: int, stage: Any, shard: int = 0) -> R:
+    def result(self, kind: type[R], round_number: int, stage: StageName, shard: int = 0) -> R:
         """The result of a stage that this one builds on."""
         row = self.snapshot.done(round_number, stage, shard)
         assert row is not None, f"{stage} of round {round_number} is not done; the planner must not have created this stage"
         return kind.model_validate(row.result)
+
+    def results(self, kind: type[R], round_number: int, stage: StageName) -> list[R]:
+        """The results of all shards of a stage that are done, in their order."""
+        rows = self.snapshot.of_round(round_number)
+        return [kind.model_validate(row.result) for row in rows if (row.stage, row.state) == (stage, "done")]
 
     def write(self, path: Path, kind: type[R], records: Iterable[R]) -> FileRef:
         """Stage a Parquet shard."""
