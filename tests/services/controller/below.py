@@ -45,6 +45,7 @@ class Below:
     items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
     `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
     choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
+    `sampling_fails` are errors that a prompt is answered with before it is answered at all.
     """
 
     def __init__(self) -> None:
@@ -84,6 +85,7 @@ class Below:
         self.answers_may_go.set()
         self.answering = threading.Event()
         self.lock = threading.Lock()
+        self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
 def create_below(below: Below) -> FastAPI:
@@ -133,6 +135,8 @@ def create_below(below: Below) -> FastAPI:
         if request.headers[POLICY_HEADER] != below.policy.digest:
             raise PolicyMismatch("Another policy is loaded.")
         prompt = body["messages"][-1]["content"]
+        if below.sampling_fails.get(prompt):
+            raise below.sampling_fails[prompt].pop(0)
         if prompt in below.not_taken:
             text = "Conversation roles must alternate user/assistant/user/assistant/..."
             return JSONResponse({"error": {"message": text, "type": "BadRequestError", "param": None}}, 400)

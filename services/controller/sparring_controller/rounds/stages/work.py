@@ -19,7 +19,7 @@ from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.past import Past
 from sparring_controller.store.records import FileRef, StageRow
-from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
+from sparring_shared.artifacts import file_sha256, read_records, replacing, write_json, write_records
 from sparring_shared.errors import InvalidInput
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
@@ -167,6 +167,22 @@ class Work:
             log.warning("what was put aside is not used: %s", error.message)
             return []
 
+    def keep_whole(self, record: Record) -> None:
+        """Put one record aside likewise, in the place of the last of its kind. Raises Fenced."""
+        self.check()
+        with replacing(self._kept(type(record), "json")) as temporary:
+            temporary.write_text(record.model_dump_json(), encoding="utf-8")
+
+    def kept_whole(self, kind: type[R]) -> R | None:
+        """The record of this kind that an earlier attempt put aside; None where there is none that can be read."""
+        try:
+            return kind.model_validate_json(self._kept(kind, "json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            log.warning("what was put aside is not used: it is no %s", kind.__name__)
+            return None
+
     def publish(self) -> None:
         """Give the staged files their names, for good."""
         for path, staged in self._staged.items():
@@ -187,8 +203,8 @@ class Work:
                 with contextlib.suppress(FileNotFoundError):
                     leftover.unlink()
 
-    def _kept(self, kind: type[Record]) -> Path:
-        return self.places.kept(self.row.key) / f"{kind.__name__}.parquet"
+    def _kept(self, kind: type[Record], suffix: str = "parquet") -> Path:
+        return self.places.kept(self.row.key) / f"{kind.__name__}.{suffix}"
 
     @property
     def _spent_file(self) -> Path:
