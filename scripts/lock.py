@@ -21,7 +21,8 @@ STYLE = ("--python-version", "3.11", "--no-header", "--no-annotate", "--quiet")
 LINUX = ("--python-platform", "x86_64-manylinux_2_31")
 # PyTorch is installed first and apart, as the build that fits the machine (scripts/setup.py).
 WITHOUT_TORCH = ("requirements/torch.in", "--override", "requirements/overrides.txt")
-EVERYTHING = ("--extra", "judge", "--extra", "trainer", "--extra", "controller", "--extra", "local", "--group", "dev")
+EVERYTHING = ("--extra", "judge", "--extra", "trainer", "--extra", "controller", "--extra", "postgres", "--extra", "local")
+EVERYTHING += ("--group", "dev")
 
 
 @dataclass(frozen=True)

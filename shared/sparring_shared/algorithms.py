@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from sparring_shared.records import Record
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Interval = Annotated[int, Field(ge=1)]
 ReferenceName = Literal["previous", "base"]

@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from sparring_shared.errors import InvalidInput
+from sparring_shared.hashes import sha256_by_name
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt, Record
 from sparring_shared.run_config import explain
 
@@ -138,24 +140,41 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
         raise InvalidInput(f"{path} holds a row that is not a {kind.__name__}: {explain(error.errors()[:1])}") from None
 
 
-def file_sha256(path: Path) -> str:
-    """The hash of a file's bytes, as 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+class Manifest(Record):
+    """`manifest.json` of a checkpoint of ours: the hash of each file, and the digest of the policy that they were."""
+
+    format: Literal["sparring-checkpoint"] = "sparring-checkpoint"
+    version: int
+    digest: str
+    files: dict[str, str]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a checkpoint; None where there is none, or a `manifest.json` of another making."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def weights_digest(folder: Path) -> str:
     """`sha256:...` over the names and contents of weights, model config and tokenizer: equal iff the policy is the same.
 
-    Read from the manifest where there is one, else computed. Raises InvalidInput for a folder that holds no weights.
+    Every byte is read, once in a process for as long as the files stay as they are. Raises InvalidInput for a folder that holds
+    no weights.
     """
-    if (folder / MANIFEST).is_file():
-        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["digest"])
-    files = sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise InvalidInput(f"{folder} holds no *.safetensors file; give the folder of a Hugging Face checkpoint.")
-    listing = "".join(f"{path.name} {file_sha256(path)}\n" for path in files)
-    return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()
+    return _digest(folder, sha256_by_name(path for pattern in _WEIGHTS for path in folder.glob(pattern)))
+
+
+def verified_digest(folder: Path) -> str:
+    """The digest of a folder whose files are, where it has a manifest of ours, those that it names.
+
+    Raises InvalidInput for one that is damaged or holds no weights.
+    """
+    damaged = damaged_files(folder)
+    if damaged:
+        raise InvalidInput(f"{folder} is damaged: {', '.join(damaged)} differ from {MANIFEST}; copy or train it again.")
+    return weights_digest(folder)
 
 
 def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
@@ -163,9 +182,9 @@ def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
 
     If `final` is already there with the same digest, the temporary folder is dropped; with another, InvalidInput is raised.
     """
-    digest = weights_digest(temporary)
-    files = {path.name: file_sha256(path) for path in sorted(temporary.iterdir()) if path.is_file()}
-    write_json(temporary / MANIFEST, {"version": version, "digest": digest, "files": files})
+    files = sha256_by_name(path for path in sorted(temporary.iterdir()) if path.is_file())
+    digest = _digest(temporary, files)
+    write_json(temporary / MANIFEST, Manifest(version=version, digest=digest, files=files).model_dump())
     for path in temporary.iterdir():
         _fsync(path)
     if final.exists():
@@ -180,10 +199,16 @@ def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Names of the files of a checkpoint that are missing or differ from its manifest; empty when it is whole."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return [
-        name
-        for name, expected in manifest["files"].items()
-        if not (folder / name).is_file() or file_sha256(folder / name) != expected
-    ]
+    """Names of the files of a checkpoint that are missing or differ from its manifest; empty when it is whole, or has none."""
+    manifest = read_manifest(folder)
+    expected = manifest.files if manifest else {}
+    found = sha256_by_name(folder / name for name in expected if (folder / name).is_file())
+    return [name for name, digest in expected.items() if found.get(name) != digest]
+
+
+def _digest(folder: Path, hashes: Mapping[str, str]) -> str:
+    names = sorted(name for name in hashes if any(fnmatch(name, pattern) for pattern in _WEIGHTS))
+    if not any(name.endswith(".safetensors") for name in names):
+        raise InvalidInput(f"{folder} holds no *.safetensors file; give the folder of a Hugging Face checkpoint.")
+    listing = "".join(f"{name} {hashes[name]}\n" for name in names)
+    return "sha256:" + hashlib.sha256(listing.encode()).hexdigest()

@@ -57,6 +57,11 @@ class RunPaths:
         """Folder of what an unfinished stage, named by its key, has got so far."""
         return self.root / "kept" / stage
 
+    @property
+    def staged(self) -> Path:
+        """Folder of what is written and not yet committed, a folder for each claim of a stage: `KEY.TOKEN`."""
+        return self.root / "staged"
+
     def checkpoint(self, version: int) -> Path:
         """Folder of a trained policy; version 0, the base, lies where the run config says."""
         return self.root / "checkpoints" / str(version)

@@ -23,7 +23,7 @@ class Probe(Record):
     """
 
     token_ids: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2)]
-    logprobs: tuple[Annotated[float, Field(le=0, allow_inf_nan=False)], ...]
+    logprobs: tuple[Annotated[float, Field(le=0)], ...]
 
     @model_validator(mode="after")
     def _one_logprob_less(self) -> Self:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and a key that it does not know is an error."""
+    """Base of all records: frozen; a key that it does not know is an error, and so is a number that JSON cannot hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Message(Record):
@@ -101,6 +101,8 @@ class PreferenceMatrix(Record):
 
     Example (K=2): `logits=((0, 1.2), (-0.8, 0))`, `probs=((0.5, 0.731), (0.269, 0.5))`, `truncated=(False, False)`.
     """
+
+    model_config = ConfigDict(allow_inf_nan=True)
 
     prompt_id: str
     logits: tuple[tuple[float, ...], ...]

@@ -255,7 +255,7 @@ def _print_run(status: RunStatus, console: Console) -> None:
     console.print(f"{status.run_id}: {status.status}, {rounds}", highlight=False)
     reports = round_reports(status)
     if reports:
-        console.print(rich_table(f"{status.name} ({status.config.algorithm.name})", reports))
+        console.print(rich_table(f"{status.name} ({status.known_config.algorithm.name})", reports))
         for note in notes(reports):
             console.print(note, soft_wrap=True, highlight=False)
 

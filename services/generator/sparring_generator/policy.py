@@ -7,7 +7,7 @@ from pathlib import Path
 from sparring_generator.fit import ModelShape, check_fit, read_shape
 from sparring_generator.gate import Gate
 from sparring_generator.probing import Engine, Prober
-from sparring_shared.artifacts import MANIFEST, damaged_files, weights_digest
+from sparring_shared.artifacts import verified_digest, weights_digest
 from sparring_shared.errors import Conflict, InvalidInput, SparringError
 from sparring_shared.paths import within
 from sparring_shared.probe import Probe, read_probe
@@ -110,15 +110,12 @@ class ServedPolicy:
         folder = within(wanted.path, self._roots)
         if not folder.is_dir():
             raise InvalidInput(f"There is no folder {folder}; give the path of a Hugging Face checkpoint.")
-        digest = weights_digest(folder)
+        digest = verified_digest(folder)
         if digest != wanted.digest:
             raise InvalidInput(f"The digest of {folder} is {digest}, not {wanted.digest}; name the checkpoint that is meant.")
         return folder, digest
 
     def _examine(self, folder: Path) -> Probe | None:
-        damaged = damaged_files(folder) if (folder / MANIFEST).is_file() else []
-        if damaged:
-            raise InvalidInput(f"{folder} is damaged: {', '.join(damaged)} differ from {MANIFEST}; copy or train it again.")
         check_fit(self._base.shape, read_shape(folder, trust_remote_code=self._trust), folder)
         stored = read_probe(folder)
         self._prober.admit(stored)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from sparring_shared.errors import Conflict
 from sparring_shared.records import JudgeRef, Record
 from sparring_shared.run_config import RunConfig
 
@@ -74,7 +75,8 @@ class RunStatus(Record):
     """Answer of `POST /v1/runs` and `GET /v1/runs/{run_id}`.
 
     `requested_rounds` have been asked for, `completed_rounds` are trained and evaluated; `error` says why a run failed.
-    `judges` is None for a run that was made before runs were pinned to their judges.
+    `config` is None where this Sparring cannot read what another stored, which `error` then says; `judges` is None for a run
+    that was made before runs were pinned to their judges.
     """
 
     run_id: str
@@ -84,9 +86,16 @@ class RunStatus(Record):
     completed_rounds: int
     created_at: str
     error: str | None = None
-    config: RunConfig
+    config: RunConfig | None
     judges: RunJudges | None = None
     rounds: tuple[RoundStatus, ...] = ()
+
+    @property
+    def known_config(self) -> RunConfig:
+        """The config. Raises Conflict for a run that cannot be read."""
+        if self.config is None:
+            raise Conflict(self.error or f"The run {self.run_id} cannot be read.")
+        return self.config
 
 
 class RunList(Record):

@@ -43,7 +43,7 @@ class Below:
     `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
     error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
     items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
+    `sampling_fails` are errors that a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
     choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
     `sampling_fails` are errors that a prompt is answered with before it is answered at all.
     """

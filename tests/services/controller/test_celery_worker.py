@@ -3,8 +3,7 @@
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,7 @@ from sparring_controller.store import runs
 from sparring_controller.store.database import Database
 
 Poll = Callable[[Callable[[], Any], float], Any]
-Start = Callable[[], subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def start_worker(settings: ControllerSettings, tmp_path: Path) -> Iterator[Start]:
-    """Starts a worker for all queues as its own process group; all are killed at the end."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        name = f"test{len(started)}@%h"
-        command = ["-m", "celery", "-A", "sparring_controller.celery_app", "worker", "-c", "1", "-n", name]
-        command += ["-Q", "rounds,generate,judge,train,evaluate"]
-        environment = os.environ | {"REMAP_SIGTERM": "SIGQUIT"}
-        with (tmp_path / f"worker{len(started)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, *command], env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 def test_a_run_survives_the_kill_of_its_worker(

@@ -62,14 +62,14 @@ def test_one_failed_request_throws_no_other_answer_away(
     assert not places.kept(row.key).exists()
 
 
-def test_an_outage_that_begins_after_answers_have_come_is_a_new_one(
+def test_what_came_before_an_outage_is_kept_through_the_next(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:
     run_id, texts, row = interrupted(controller, worker, below, config, Unavailable("It loads."))
-    assert (row.state, row.attempt, row.waiting_since, row.error) == ("waiting", 0, None, "It loads.")
+    assert (row.state, row.attempt, row.outages, row.error) == ("waiting", 0, 1, "It loads.")
     below.sampling_fails = {texts[3]: [Unavailable("It loads.")]}
     row = attempt(worker, controller, run_id, "generate", 1)
-    assert (row.state, row.attempt, row.waiting_since is None) == ("waiting", 0, False)
+    assert (row.state, row.attempt, row.outages) == ("waiting", 0, 1)
     assert attempt(worker, controller, run_id, "generate", 1).state == "done"
     assert answered(below, texts) == dict.fromkeys(texts, 1)
 

@@ -14,6 +14,7 @@ from sparring_controller.rounds.doorbell import Doorbell
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_shared.artifacts import weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.run_config import RunConfig
@@ -30,7 +31,7 @@ def test_a_judge_exchanged_between_rounds_stops_the_run_and_put_back_lets_it_fin
     port = str(free_port())
     settings = settings.model_copy(update={"judge_url": f"http://127.0.0.1:{port}"})
     database = Database(settings.database)
-    database.create_tables()
+    migrate(database)
     controller = Controller(settings, database, Doorbell(settings.redis_url.get_secret_value()), Services.at(settings))
     worker = Worker(settings, database, controller.doorbell, controller.services)
     try:

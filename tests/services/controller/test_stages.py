@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,7 +62,7 @@ def test_two_rounds_leave_every_file_and_a_report(
     assert set(second["seconds"]) == {"prompts", "generate", "judge", "select", "train", "evaluate"}
     assert json.loads((places.evaluation(2) / "report.json").read_text()) == second
     assert json.loads((places.training(2) / "metrics.json").read_text())["loss"] == 0.25
-    assert [path for path in places.root.rglob(".*") if path.is_file()] == []
+    assert [path for path in places.root.rglob(".*") if path.is_file()] == list(places.staged.iterdir()) == []
     assert all((row.state, row.token >= 1, row.error) == ("done", True, None) for row in rows(controller, run_id))
 
 
@@ -266,8 +265,4 @@ def test_a_fenced_worker_never_replaces_the_files_of_its_successor(
     assert written == [path.read_bytes()]
     after = next(found for found in rows(controller, run_id) if found.key == row.key)
     assert (after.state, after.token, after.lapses) == ("done", 2, 1)
-    assert _hidden(path.parent) == []
-
-
-def _hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert list(RunPaths(controller.settings.runs_dir, run_id).staged.iterdir()) == []

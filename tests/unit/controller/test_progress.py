@@ -17,6 +17,7 @@ from sparring_controller.rounds.reconciler import reconcile
 from sparring_controller.store import runs, stages
 from sparring_controller.store.database import Database
 from sparring_controller.store.records import RunSnapshot, StageRow
+from sparring_controller.store.schema import migrate
 from sparring_shared.errors import Unavailable
 from sparring_shared.wire.controller import StageName
 
@@ -44,7 +45,7 @@ class Bell(Doorbell):
 def database(tmp_path: Path) -> Iterator[Database]:
     """A run of two rounds that nobody has looked at yet."""
     made = Database(f"sqlite:///{tmp_path / 'sparring.db'}")
-    made.create_tables()
+    migrate(made)
     with made.writing() as connection:
         runs.add(connection, run(requested_rounds=2))
     yield made

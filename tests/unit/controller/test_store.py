@@ -11,8 +11,9 @@ from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.clock import now
 from sparring_controller.store.database import Connection, Database
-from sparring_controller.store.records import StageRow
+from sparring_controller.store.records import StageRow, UnreadableRun
 from sparring_controller.store.replies import Request
+from sparring_controller.store.schema import migrate
 from sparring_shared.errors import Conflict, InvalidInput, NotFound
 from sparring_shared.wire.controller import RoundsAccepted
 
@@ -21,7 +22,7 @@ from sparring_shared.wire.controller import RoundsAccepted
 def database(tmp_path: Path) -> Iterator[Database]:
     """One active run with one pending stage, `k`."""
     made = Database(f"sqlite:///{tmp_path / 'new' / 'sparring.db'}")
-    made.create_tables()
+    migrate(made)
     with made.writing() as connection:
         runs.add(connection, run())
         stages.add(connection, "k", "small-1", 1, "judge", 0)
@@ -228,14 +229,48 @@ def test_an_effect_that_fails_leaves_no_answer(database: Database) -> None:
             runs.get(connection, "small-2")
 
 
-def test_a_database_of_an_older_version_gets_the_columns_that_it_lacks(database: Database) -> None:
+def test_a_run_that_another_sparring_stored_has_its_error_alone(database: Database) -> None:
     with database.writing() as connection:
-        connection.execute(text("ALTER TABLE stages DROP COLUMN progress"))
-        connection.execute(text("ALTER TABLE runs DROP COLUMN prompts"))
-    database.create_tables()
-    assert get(database).progress is None
+        runs.add(connection, run(run_id="small-2", created_at=2000.0))
+        connection.execute(text("UPDATE runs SET config = replace(config, '\"seed\"', '\"chance\"') WHERE run_id = 'small-2'"))
     with database.reading() as connection:
-        assert runs.get(connection, "small-1").prompts is None
+        assert runs.ids(connection) == ["small-2", "small-1"]
+        assert runs.get(connection, "small-1") == run()
+        with pytest.raises(runs.Unreadable) as raised:
+            runs.snapshot(connection, "small-2")
+    assert raised.value.run == UnreadableRun(
+        run_id="small-2",
+        name="small",
+        control="active",
+        requested_rounds=1,
+        created_at=2000.0,
+        error="The run small-2 cannot be read: config.chance: no such key; remove it or correct its name. "
+        "Use the Sparring that made it, or cancel it.",
+    )
+
+
+def test_a_config_of_a_newer_sparring_is_not_guessed_at(database: Database) -> None:
+    write(database, lambda c: runs.change(c, "small-1", config_version=2))
+    with (
+        database.reading() as connection,
+        pytest.raises(runs.Unreadable, match="config is of version 2, and this Sparring knows those up to 1"),
+    ):
+        runs.get(connection, "small-1")
+
+
+def test_a_stage_that_cannot_be_read_is_its_runs_error(database: Database) -> None:
+    write(database, lambda c: c.execute(text("UPDATE stages SET stage = 'ponder'")))
+    with database.reading() as connection, pytest.raises(runs.Unreadable, match="The run small-1 cannot be read: stage: "):
+        runs.snapshot(connection, "small-1")
+
+
+def test_an_answer_of_another_sparring_is_not_given_again(database: Database) -> None:
+    request = Request("POST /x", "key")
+    accepted = RoundsAccepted(run_id="small-1", round=1, last_round=1, status="running")
+    replies.once(database, request, RoundsAccepted, lambda _: accepted)
+    write(database, lambda c: c.execute(text("UPDATE replies SET answer = replace(answer, 'last_round', 'final_round')")))
+    with pytest.raises(Conflict, match="was answered by another Sparring; choose a new key"):
+        replies.once(database, request, RoundsAccepted, lambda _: accepted)
 
 
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from fake_engine import FakeEngine
 from small_checkpoint import write_checkpoint
 
 from sparring_generator.policy import ServedPolicy, read_base
-from sparring_shared.artifacts import weights_digest
+from sparring_shared.artifacts import publish_checkpoint, weights_digest
 from sparring_shared.errors import Broken, Conflict, InvalidInput
 from sparring_shared.probe import Probe, write_probe
 from sparring_shared.wire.generator import PolicyLoad, PolicyStatus
@@ -23,6 +23,19 @@ def start(tmp_path: Path, engine: FakeEngine) -> ServedPolicy:
 
 def load(policy: ServedPolicy, folder: Path, version: int = 1) -> PolicyStatus:
     return asyncio.run(policy.load(PolicyLoad(version=version, digest=weights_digest(folder), path=str(folder))))
+
+
+def test_a_damaged_checkpoint_is_refused_and_a_foreign_manifest_is_not_asked(tmp_path: Path) -> None:
+    engine = FakeEngine({"base": -1.0, "next": -2.0}, "base")
+    policy = start(tmp_path, engine)
+    (tmp_path / "next" / "manifest.json").write_text('{"start_url": "/"}')
+    assert load(policy, tmp_path / "next").state == "ready"
+    (tmp_path / "next" / "manifest.json").unlink()
+    digest = publish_checkpoint(tmp_path / "next", tmp_path / "1", version=1)
+    weights = tmp_path / "1" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x11")
+    with pytest.raises(InvalidInput, match=r"1 is damaged: model\.safetensors differ"):
+        asyncio.run(policy.load(PolicyLoad(version=1, digest=digest, path=str(tmp_path / "1"))))
 
 
 def test_it_starts_with_version_0_and_loads_the_next(tmp_path: Path) -> None:

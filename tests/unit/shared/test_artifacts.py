@@ -9,8 +9,10 @@ import pytest
 from sparring_shared.artifacts import (
     damaged_files,
     publish_checkpoint,
+    read_manifest,
     read_records,
     replacing,
+    verified_digest,
     weights_digest,
     write_records,
 )
@@ -129,6 +131,25 @@ def test_publishing_twice_and_publishing_another(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="already holds another checkpoint"):
         publish_checkpoint(checkpoint(tmp_path / "c", b"two"), final, 1)
     assert weights_digest(final) == digest
+
+
+def test_weights_that_changed_after_the_manifest_are_another_policy_and_damaged(tmp_path: Path) -> None:
+    digest = publish_checkpoint(checkpoint(tmp_path / "a", b"one"), tmp_path / "1", 1)
+    assert verified_digest(tmp_path / "1") == digest
+    (tmp_path / "1" / "model.safetensors").write_bytes(b"onE")
+    assert weights_digest(tmp_path / "1") == weights_digest(checkpoint(tmp_path / "b", b"onE")) != digest
+    with pytest.raises(InvalidInput, match=r"1 is damaged: model\.safetensors differ from manifest\.json; copy or train it again"):
+        verified_digest(tmp_path / "1")
+    with pytest.raises(InvalidInput, match="already holds another checkpoint"):
+        publish_checkpoint(checkpoint(tmp_path / "c", b"one"), tmp_path / "1", 1)
+
+
+@pytest.mark.parametrize("foreign", ['{"name": "a web app"}', '{"digest": "sha256:0"}', "[]", "no JSON"])
+def test_a_manifest_of_another_making_says_nothing(tmp_path: Path, foreign: str) -> None:
+    folder = checkpoint(tmp_path / "a", b"one")
+    digest = weights_digest(folder)
+    (folder / "manifest.json").write_text(foreign)
+    assert (read_manifest(folder), verified_digest(folder), weights_digest(folder)) == (None, digest, digest)
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def test_it_extends_another_that_is_there(tmp_path: Path, base: str) -> None:
         ('[judge]\nengine = "pair-lm"\n', r"judge: engine pair-lm needs a model; set judge\.model to a folder or a hub id"),
         ('[judge]\nrevision = "1"\n', r"judge: revision is that of a model; set judge\.model"),
         ("[sampling]\ntemplate_arguments = {day = inf}\n", r"template_arguments\.day\."),
+        ("[training]\nweight_decay = inf\n", r"training\.weight_decay: Input should be a finite number \(it is inf\)"),
+        ('[algorithm]\nname = "inpo"\ntau = inf\n', r"algorithm\.inpo\.tau: Input should be a finite number"),
         ("[sampling]\nreasoning_parser = 'r1'\n", r"reasoning_parser: Input should be 'think'"),
         ("[sampling]\ndrop_unfinished = true\n[selection]\nname = 'all'\n", r"leave out sampling\.drop_unfinished"),
         ("[training]\nmax_length = 100\nmax_prompt_length = 100\n", r"max_prompt_length must be smaller than max_length"),

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sparring_shared.artifacts import weights_digest
+from sparring_shared.artifacts import publish_checkpoint, weights_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.wire.trainer import CheckpointRef
 from sparring_trainer.learning.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size
@@ -40,6 +40,15 @@ def test_other_weights_than_named_are_refused(folder: Path) -> None:
     assert load_policy(CheckpointRef(version=0, digest=digest, path=str(folder))).dtype == torch.float32
     with pytest.raises(InvalidInput, match=f"holds the weights {digest}, not sha256:other as asked for"):
         load_policy(CheckpointRef(version=0, digest="sha256:other", path=str(folder)))
+
+
+def test_a_checkpoint_that_is_damaged_is_not_trained_on(folder: Path, tmp_path: Path) -> None:
+    digest = publish_checkpoint(folder, tmp_path / "1", version=1)
+    weights = tmp_path / "1" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x11")
+
+    with pytest.raises(InvalidInput, match=r"1 is damaged: model\.safetensors differ from manifest\.json"):
+        load_policy(CheckpointRef(version=1, digest=digest, path=str(tmp_path / "1")))
 
 
 def test_a_folder_that_holds_no_model_is_named_in_one_sentence(folder: Path, tmp_path: Path) -> None:

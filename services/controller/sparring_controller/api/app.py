@@ -17,6 +17,7 @@ from sparring_controller.rounds.reconciler import Reconciler
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.database import Database
 from sparring_controller.store.replies import Request
+from sparring_controller.store.schema import migrate
 from sparring_shared.http import create_service
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import (
@@ -120,7 +121,7 @@ def create_app(settings: ControllerSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        controller.database.create_tables()
+        migrate(controller.database)
         reconciler = Reconciler(controller.database, controller.doorbell, settings.reconcile_seconds)
         reconciler.start()
         yield

@@ -10,7 +10,7 @@ import tomli_w
 from sparring_controller.api.base_model import base_checkpoint
 from sparring_controller.api.judges import accepted, answering, bounded, named_judges, write_judges
 from sparring_controller.api.lengths import check_lengths
-from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
+from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status, unreadable_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.doorbell import Doorbell
@@ -130,7 +130,7 @@ class Controller:
             config = bounded(run.config, wanted)
             if config != run.config:
                 _write_config(places, config)
-                runs.change(connection, run_id, config=config.model_dump_json())
+                runs.change_config(connection, run_id, config)
             if found is not None:
                 begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
                 judges = accepted(run.judge, found, max(begun, default=0) + 1)
@@ -146,15 +146,14 @@ class Controller:
         """End the run for good: workers are fenced off and its training job is ended. What is finished stays."""
         with self.database.reading() as connection:
             training = [
-                row
-                for row in runs.snapshot(connection, run_id).stages
-                if row.stage == "train" and row.state in ("running", "waiting")
+                row for row in stages.of_run(connection, run_id) if row.stage == "train" and row.state in ("running", "waiting")
             ]
 
         def effect(connection: Connection) -> RunStatus:
+            runs.lock(connection, run_id)
             stages.cancel(connection, run_id, _CANCELLED)
             runs.change(connection, run_id, control="cancelled", error=_CANCELLED)
-            return run_status(runs.snapshot(connection, run_id))
+            return _status(connection, run_id)
 
         answer = replies.once(self.database, request, RunStatus, effect)
         for row in training:
@@ -166,13 +165,13 @@ class Controller:
 
     def run(self, run_id: str) -> RunStatus:
         """One run with its rounds. Raises NotFound."""
-        return run_status(self._snapshot(run_id))
+        with self.database.reading() as connection:
+            return _status(connection, run_id)
 
     def every_run(self) -> RunList:
         """All runs, newest first, without their rounds."""
         with self.database.reading() as connection:
-            found = [runs.snapshot(connection, row.run_id) for row in runs.every(connection)]
-        return RunList(runs=tuple(run_status(snapshot, with_rounds=False) for snapshot in found))
+            return RunList(runs=tuple(_status(connection, run_id, with_rounds=False) for run_id in runs.ids(connection)))
 
     def round(self, run_id: str, number: int) -> RoundStatus:
         """One round. Raises NotFound for one that nobody asked for."""
@@ -224,6 +223,15 @@ class Controller:
         except InvalidInput as error:
             message = f"{named.key('source')}: {error.message} Set SPARRING_PROMPT_ROOTS to allow another folder."
             raise InvalidInput(message) from None
+
+
+def _status(connection: Connection, run_id: str, *, with_rounds: bool = True) -> RunStatus:
+    """What is told of a run, also where its records cannot be read. Raises NotFound."""
+    try:
+        with runs.readable(connection, run_id):
+            return run_status(runs.snapshot(connection, run_id), with_rounds=with_rounds)
+    except runs.Unreadable as error:
+        return unreadable_status(error.run)
 
 
 def _require_prompts(config: RunConfig, last_round: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sparring_controller.rounds.stage_results import EvaluateResult, PromptsResult
-from sparring_controller.store.records import RunSnapshot, StageRow
+from sparring_controller.store.records import RunSnapshot, StageRow, UnreadableRun
 from sparring_shared.wire.controller import RoundStatus, RunState, RunStatus, StageName, StageStatus
 
 STAGE_ORDER: tuple[StageName, ...] = ("prompts", "generate", "judge", "select", "train", "evaluate")
@@ -21,11 +21,25 @@ def run_status(snapshot: RunSnapshot, *, with_rounds: bool = True) -> RunStatus:
         status=run_state(snapshot),
         requested_rounds=run.requested_rounds,
         completed_rounds=completed_rounds(snapshot),
-        created_at=datetime.fromtimestamp(run.created_at, UTC).isoformat(timespec="seconds"),
+        created_at=_date(run.created_at),
         error=run.error,
         config=run.config,
         judges=run.judge,
         rounds=tuple(round_status(snapshot, number) for number in started),
+    )
+
+
+def unreadable_status(run: UnreadableRun) -> RunStatus:
+    """A run whose records cannot be read: it has failed, unless it was cancelled."""
+    return RunStatus(
+        run_id=run.run_id,
+        name=run.name,
+        status="cancelled" if run.control == "cancelled" else "failed",
+        requested_rounds=run.requested_rounds,
+        completed_rounds=0,
+        created_at=_date(run.created_at),
+        error=run.error,
+        config=None,
     )
 
 
@@ -129,3 +143,7 @@ def _part(row: StageRow) -> float:
     if row.state == "done" or not row.progress or not row.progress.get("total_steps"):
         return 0.0
     return min(1.0, row.progress["step"] / row.progress["total_steps"])
+
+
+def _date(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -58,7 +58,8 @@ def play_demo(options: DemoOptions, console: Console) -> None:
             console.print("The demo is stopped and nothing is lost; give the same command again to let it go on.")
             raise
     runs = {
-        name: DemoRun(run_id=run.run_id, config=run.config, rounds=tuple(round_reports(run))) for name, run in played.items()
+        name: DemoRun(run_id=run.run_id, config=run.known_config, rounds=tuple(round_reports(run)))
+        for name, run in played.items()
     }
     example = example_of(options.folder, played["sppo"])
     console.print(example_table(example))
@@ -115,7 +116,7 @@ def _played(client: RunsClient, run_id: str, key: str, console: Console) -> RunS
     status = client.run(run_id)
     if status.requested_rounds:
         console.print(f"Going on with {run_id}: {status.completed_rounds} of {status.requested_rounds} rounds are done.")
-    client.play(run_id, status.config.rounds, key)
+    client.play(run_id, status.known_config.rounds, key)
     client.resume(run_id)
     final = watch(client, run_id, console)
     if final.status != "done":
@@ -123,7 +124,7 @@ def _played(client: RunsClient, run_id: str, key: str, console: Console) -> RunS
             f"{run_id} is {final.status}: {final.error or 'it did not come to its end'} Then give the same command again."
         )
     reports = round_reports(final)
-    console.print(rich_table(f"{run_id} ({final.config.algorithm.name})", reports))
+    console.print(rich_table(f"{run_id} ({final.known_config.algorithm.name})", reports))
     for note in notes(reports):
         console.print(note, soft_wrap=True, highlight=False)
     return final

@@ -11,6 +11,8 @@ from sparring_shared.errors import Unavailable
 from sparring_shared.wire.controller import StageName
 
 TASK: Final = "sparring.run_stage"
+REDIS_SECONDS: Final = 3.0
+"""How long Redis may take to answer, be it gone or standing still."""
 
 
 def celery_for(redis_url: str) -> Celery:
@@ -39,7 +41,8 @@ def celery_for(redis_url: str) -> Celery:
             "visibility_timeout": 86_400,
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,
-            "socket_connect_timeout": 5,
+            "socket_connect_timeout": REDIS_SECONDS,
+            "socket_timeout": REDIS_SECONDS,
             "socket_keepalive": True,
         },
     )
@@ -51,14 +54,17 @@ class Doorbell:
 
     def __init__(self, redis_url: str) -> None:
         self._celery = celery_for(redis_url)
-        self._redis = redis.Redis.from_url(redis_url, socket_connect_timeout=5, socket_timeout=5)
+        self._redis = redis.Redis.from_url(redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=REDIS_SECONDS)
         where = self._redis.connection_pool.connection_kwargs
         self._at = f"{where.get('host', 'localhost')}:{where.get('port', 6379)}"
 
-    def ring(self, key: str, stage: StageName, countdown: float = 0.0) -> None:
-        """Send the key of a stage to its queue, to be taken up in `countdown` seconds."""
+    def ring(self, key: str, stage: StageName) -> None:
+        """Send the key of a stage to its queue, to be taken up at once.
+
+        Never with Celery's countdown: a worker that holds such a message ends when Redis does (kombu 5.7.0).
+        """
         try:
-            self._celery.send_task(TASK, args=[key], queue=QUEUES[stage], countdown=countdown or None)
+            self._celery.send_task(TASK, args=[key], queue=QUEUES[stage])
         except (OperationalError, redis.RedisError) as error:
             raise self._silent(error) from error
 

@@ -81,12 +81,10 @@ def overdue(row: StageRow, now: float, patience: float) -> bool:
     if row.rung_at is None or now - row.rung_at <= patience:
         return False
     match row.state:
-        case "pending":
+        case "pending" | "waiting":
             return True
         case "running":
             return row.lease_until < now
-        case "waiting":
-            return now - row.not_before > patience
         case _:
             return False
 

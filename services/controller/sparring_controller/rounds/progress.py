@@ -25,11 +25,11 @@ def advance(database: Database, doorbell: Doorbell, run_id: str, after: StageRow
     in the database and the reconciler rings later.
     """
     for _ in range(_TRIES):
-        with database.reading() as connection:
-            snapshot, moment = _around(connection, run_id, after), now(connection)
-        actions, over = plan(snapshot, after), settled(snapshot) and not snapshot.run.settled
+        with database.reading() as connection, runs.readable(connection, run_id):
+            snapshot = _around(connection, run_id, after)
+            actions, over = plan(snapshot, after), settled(snapshot) and not snapshot.run.settled
         if snapshot.run.control == "active":
-            ring(database, doorbell, [row for row in snapshot.stages if _unheard(row, moment)])
+            ring(database, doorbell, [row for row in snapshot.stages if row.rung_at is None and row.state == "pending"])
         if not actions and not over:
             return
         try:
@@ -61,10 +61,6 @@ def _around(connection: Connection, run_id: str, after: StageRow | None) -> RunS
     return RunSnapshot(run=run, stages=rows)
 
 
-def _unheard(row: StageRow, moment: float) -> bool:
-    return row.rung_at is None and row.state in ("pending", "waiting") and row.not_before <= moment
-
-
 def _apply(connection: Connection, run_id: str, actions: Sequence[CreateStage | FailRun]) -> list[StageRow]:
     moment, new = now(connection), list[StageRow]()
     for action in actions:
@@ -87,6 +83,13 @@ def _ring_first(database: Database, doorbell: Doorbell, new: Sequence[StageRow])
             with database.writing() as connection:
                 stages.unrung(connection, [each.key for each in new[position:]])
             return
+
+
+def ring_due(database: Database, doorbell: Doorbell) -> None:
+    """Ring for every stage that has waited long enough: for its next attempt, its next look, or for Redis."""
+    with database.reading() as connection:
+        due = stages.due(connection)
+    ring(database, doorbell, due)
 
 
 def ring_overdue(database: Database, doorbell: Doorbell, run_id: str, patience: float) -> list[StageRow]:
@@ -117,4 +120,4 @@ def ring(database: Database, doorbell: Doorbell, rows: list[StageRow]) -> None:
             log.warning("%s The reconciler will ring again.", error)
             return
         with database.writing() as connection:
-            stages.rung(connection, row.key)
+            stages.rung(connection, row.key, row.token)

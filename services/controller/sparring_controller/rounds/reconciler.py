@@ -1,14 +1,19 @@
-"""The reconciler: a thread that, every few seconds, makes good for every message that was lost."""
+"""What the controller does again and again: ring for stages that are due, and make good for every message that was lost."""
 
 import logging
 import threading
+from collections.abc import Callable
+from typing import Final
 
 from sparring_controller.rounds.doorbell import Doorbell
-from sparring_controller.rounds.progress import advance, ring_overdue
+from sparring_controller.rounds.progress import advance, ring_due, ring_overdue
 from sparring_controller.store import runs
-from sparring_controller.store.database import Database
+from sparring_controller.store.database import Database, DatabaseTrouble
 
 log = logging.getLogger(__name__)
+
+DUE_SECONDS: Final = 1.0
+"""How often it is asked which stages are due; by so much may a look or an attempt be late."""
 
 
 def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
@@ -16,33 +21,50 @@ def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
     with database.reading() as connection:
         active = runs.active(connection)
     for run_id in active:
-        advance(database, doorbell, run_id)
-        ring_overdue(database, doorbell, run_id, patience)
+        try:
+            advance(database, doorbell, run_id)
+            ring_overdue(database, doorbell, run_id, patience)
+        except runs.Unreadable as error:
+            log.error("%s", error.message)
+            with database.writing() as connection:
+                runs.change(connection, run_id, control="failed", error=error.message)
+        except DatabaseTrouble:
+            raise
+        except Exception:  # a fault of one run is no reason to leave the others alone
+            log.exception("run %s could not be moved on", run_id)
 
 
 class Reconciler:
-    """Runs `reconcile` every `seconds` until it is stopped; several of them do no harm to each other."""
+    """Reconciles every `seconds`, and rings for what is due every second, until it is stopped.
+
+    Each has a thread of its own, so that neither waits for the other; several controllers do no harm to each other.
+    """
 
     def __init__(self, database: Database, doorbell: Doorbell, seconds: float) -> None:
-        self._database = database
-        self._doorbell = doorbell
-        self._seconds = seconds
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
+        self._threads = [
+            self._recurring("bell", min(seconds, DUE_SECONDS), lambda: ring_due(database, doorbell)),
+            self._recurring("reconciler", seconds, lambda: reconcile(database, doorbell, 2 * seconds)),
+        ]
 
     def start(self) -> None:
         """Begin at once."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End after the round in progress."""
+        """End after what is in progress."""
         self._stopped.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _loop(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                reconcile(self._database, self._doorbell, 2 * self._seconds)
-            except Exception:  # it must outlive every fault of database and Redis; each is logged
-                log.exception("the reconciler will try again in %s s", self._seconds)
-            self._stopped.wait(self._seconds)
+    def _recurring(self, name: str, seconds: float, act: Callable[[], None]) -> threading.Thread:
+        def loop() -> None:
+            while not self._stopped.is_set():
+                try:
+                    act()
+                except Exception:  # it must outlive every fault of database and Redis; each is logged
+                    log.exception("the %s will try again in %s s", name, seconds)
+                self._stopped.wait(seconds)
+
+        return threading.Thread(target=loop, name=name, daemon=True)

@@ -12,7 +12,7 @@ from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.stages import STAGES, Done, Later, Work
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import stages
-from sparring_controller.store.database import Database
+from sparring_controller.store.database import Database, DatabaseTrouble
 from sparring_controller.store.past import Past
 from sparring_controller.store.records import StageRow
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable
@@ -20,6 +20,7 @@ from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
+MAX_OUTAGES = 50
 RETRY_SECONDS = 5.0
 SILENT_SECONDS = 3.0
 
@@ -61,7 +62,9 @@ class Worker:
         except Fenced as fenced:
             log.warning("fenced off, nothing is committed: %s", fenced)
         except Unavailable as error:
-            self._postpone(row, error.message)
+            self._postpone(work, error.message)
+        except DatabaseTrouble as error:  # nothing can be written of it: the stage is free when its lease has run out
+            log.warning("the database does not answer (%s), nothing is committed", type(error).__name__)
         except InvalidInput as error:
             self._fail(row, error.message)
         except SparringError as error:
@@ -86,18 +89,26 @@ class Worker:
     def _look_again(self, row: StageRow, later: Later) -> None:
         with self.database.writing() as connection:
             waits = stages.look_again(connection, row.key, row.token, later.seconds, later.progress, later.error)
-        self._ring_later(row, waits, later.seconds)
+        _say_if_fenced(row, waits)
 
-    def _postpone(self, row: StageRow, error: str) -> None:
+    def _postpone(self, work: Work, error: str) -> None:
+        """Wait for a service that does not answer: anew where it had answered this attempt before, but not for ever."""
+        row = work.row
         with self.database.reading() as connection:
-            waited = stages.waited(connection, row)
+            waited = 0.0 if work.answered else stages.waited(connection, row)
         if waited > self.settings.patience_seconds:
             self._fail(row, f"{error} It was waited for {waited:.0f} s.")
             return
+        if work.answered and row.outages == MAX_OUTAGES:
+            self._fail(
+                row,
+                f"{error} It went away in the middle of this stage {MAX_OUTAGES + 1} times; look into its log, then resume.",
+            )
+            return
         log.warning("%s of run %s, round %d, shard %d waits: %s", *_names(row), error)
         with self.database.writing() as connection:
-            waits = stages.postpone(connection, row.key, row.token, SILENT_SECONDS, error)
-        self._ring_later(row, waits, SILENT_SECONDS)
+            waits = stages.postpone(connection, row.key, row.token, SILENT_SECONDS, error, anew=work.answered)
+        _say_if_fenced(row, waits)
 
     def _retry(self, row: StageRow, error: str) -> None:
         attempt = row.attempt + 1
@@ -108,21 +119,17 @@ class Worker:
         seconds = RETRY_SECONDS * attempt
         with self.database.writing() as connection:
             waits = stages.retry(connection, row.key, row.token, attempt, seconds, error)
-        self._ring_later(row, waits, seconds)
+        _say_if_fenced(row, waits)
 
     def _fail(self, row: StageRow, error: str) -> None:
         log.error("%s of run %s, round %d, shard %d failed: %s", *_names(row), error)
         with self.database.writing() as connection:
             stages.fail(connection, row.key, row.token, error)
 
-    def _ring_later(self, row: StageRow, waits: bool, seconds: float) -> None:
-        if not waits:
-            log.warning("fenced off while it worked: %s of run %s, round %d, shard %d", *_names(row))
-            return
-        try:
-            self.doorbell.ring(row.key, row.stage, seconds + 0.05)
-        except Unavailable as error:
-            log.warning("%s The reconciler will ring again.", error)
+
+def _say_if_fenced(row: StageRow, waits: bool) -> None:
+    if not waits:
+        log.warning("fenced off while it worked: %s of run %s, round %d, shard %d", *_names(row))
 
 
 def _names(row: StageRow) -> tuple[Any, ...]:

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DDL, Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
-from sparring_controller.store.tables import metadata
 from sparring_shared.errors import InvalidInput
 
 __all__ = ["AlreadyThere", "Connection", "Database", "DatabaseTrouble"]
@@ -22,8 +21,6 @@ AlreadyThere = IntegrityError
 
 _BUSY_SECONDS = 30
 _WRITES = "sparring_writes"
-_TABLES_LOCK = 70_777_261_470
-"""Any number that nobody else locks in this database."""
 
 
 class Database:
@@ -44,20 +41,6 @@ class Database:
             _speak_sqlite(self.engine)
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-
-    def create_tables(self) -> None:
-        """Make the tables that are not there yet, and the columns that those of an older Sparring lack: they are null there."""
-        with self.writing() as connection:
-            if (
-                connection.dialect.name == "postgresql"
-            ):  # several controllers may begin at once; SQLite's are held off by its lock
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TABLES_LOCK})
-            metadata.create_all(connection)
-            for table in metadata.sorted_tables:
-                there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-                for column in (each for each in table.columns if each.name not in there):
-                    kind = column.type.compile(connection.dialect)
-                    connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

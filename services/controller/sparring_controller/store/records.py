@@ -58,12 +58,23 @@ class RunRow(Record):
     judge: RunJudges | None = None
 
 
+class UnreadableRun(Record):
+    """What is known of a run whose records this Sparring cannot read; `error` says what is wrong with them."""
+
+    run_id: str
+    name: str
+    control: Control
+    requested_rounds: int
+    created_at: float
+    error: str
+
+
 class StageRow(Record):
     """One stage of one round (and shard), the unit of work, of leases and of commits.
 
     `token` grows with every claim: only the latest owner may commit. `attempt` counts errors, `lapses` counts owners that
-    were lost. `rung_at` is when Redis was last told. `result` stands once the stage is done; `progress` is what a stage
-    keeps between two looks at long work. `waiting_since` stands while a service does not answer.
+    were lost, `outages` counts the services that went away after they had answered. `rung_at` is when Redis was last told. `result` stands once the stage is done; `progress` is what a stage
+    keeps between two looks at long work. `waiting_since` stands while a service does not answer, for one outage.
     """
 
     key: str
@@ -77,6 +88,7 @@ class StageRow(Record):
     lease_until: float = 0.0
     attempt: int = 0
     lapses: int = 0
+    outages: int = 0
     not_before: float = 0.0
     rung_at: float | None = None
     waiting_since: float | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import insert, select
 
 from sparring_controller.store.clock import Now
@@ -41,7 +42,10 @@ def find(connection: Connection, request: Request, kind: type[M]) -> M | None:
         return None
     if found["request"] != request.digest:
         raise Conflict(f"The Idempotency-Key {request.key} was used for another body of {request.scope}; choose a new key.")
-    return kind.model_validate_json(found["answer"])
+    try:
+        return kind.model_validate_json(found["answer"])
+    except ValidationError:
+        raise Conflict(f"The Idempotency-Key {request.key} was answered by another Sparring; choose a new key.") from None
 
 
 def once(database: Database, request: Request, kind: type[M], effect: Callable[[Connection], M]) -> M:

@@ -158,10 +158,11 @@ def waited(connection: Connection, row: StageRow) -> float:
     return 0.0 if row.waiting_since is None else now(connection) - row.waiting_since
 
 
-def postpone(connection: Connection, key: str, token: int, seconds: float, error: str) -> bool:
-    """A service does not answer: try again in `seconds`; this is not an attempt."""
-    since = func.coalesce(stages.c.waiting_since, Now())
-    return _wait(connection, key, token, seconds, error=error, waiting_since=since)
+def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
+    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered since the last wait."""
+    since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
+    outages = stages.c.outages + int(anew)
+    return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
 
 
 def retry(connection: Connection, key: str, token: int, attempt: int, seconds: float, error: str) -> bool:
@@ -174,9 +175,16 @@ def fail(connection: Connection, key: str, token: int, error: str) -> bool:
     return _release(connection, key, token, state="failed", error=error)
 
 
-def rung(connection: Connection, key: str) -> None:
-    """Redis was told of the stage just now."""
-    _change(connection, key, rung_at=Now())
+def due(connection: Connection, most: int = 1000) -> list[StageRow]:
+    """The stages of active runs that may begin and that Redis was not told of since they may; the longest due first."""
+    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), stages.c.not_before <= Now())
+    query = select(stages).join(runs, runs.c.run_id == stages.c.run_id).where(*waits, runs.c.control == "active")
+    return [_row(found) for found in connection.execute(query.order_by(stages.c.not_before).limit(most)).mappings()]
+
+
+def rung(connection: Connection, key: str, token: int) -> None:
+    """Redis was told of the stage, as it was when `token` was the latest: one that was claimed since waits for another ring."""
+    connection.execute(update(stages).where(stages.c.key == key, stages.c.token == token).values(rung_at=Now()))
 
 
 def unrung(connection: Connection, keys: Sequence[str]) -> None:
@@ -186,7 +194,7 @@ def unrung(connection: Connection, keys: Sequence[str]) -> None:
 
 def revive(connection: Connection, run_id: str) -> None:
     """Failed stages become pending with all their attempts, waiting ones become due."""
-    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "waiting_since": None, "error": None}
+    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
     mine = stages.c.run_id == run_id
     failed = update(stages).where(mine, stages.c.state == "failed")
     connection.execute(failed.values(state="pending", progress=None, **fresh))
@@ -200,8 +208,7 @@ def cancel(connection: Connection, run_id: str, reason: str) -> None:
 
 
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:
-    due = Now() + seconds
-    return _release(connection, key, token, state="waiting", not_before=due, rung_at=due, **values)
+    return _release(connection, key, token, state="waiting", not_before=Now() + seconds, rung_at=None, **values)
 
 
 def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:

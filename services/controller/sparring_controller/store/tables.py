@@ -14,6 +14,7 @@ runs = Table(
     Column("created_at", Float, nullable=False),
     Column("error", Text),
     Column("config", Text, nullable=False),
+    Column("config_version", Integer, nullable=False, server_default="1"),
     Column("base", Text, nullable=False),
     Column("prompts", Text),
     Column("judge", Text),
@@ -34,6 +35,7 @@ stages = Table(
     Column("lease_until", Float, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("lapses", Integer, nullable=False),
+    Column("outages", Integer, nullable=False, server_default="0"),
     Column("not_before", Float, nullable=False),
     Column("rung_at", Float),
     Column("waiting_since", Float),
@@ -45,6 +47,7 @@ stages = Table(
     Column("error", Text),
     UniqueConstraint("run_id", "round", "stage", "shard"),
     Index("stages_of_run", "run_id"),
+    Index("stages_due", "rung_at", "state", "not_before"),
 )
 
 replies = Table(

@@ -33,8 +33,9 @@ class RunsClient:
         status = self.run(run_id)
         if wanted != AS_IT_IS or status.status in ("paused", "failed"):
             status = self._service.call("POST", f"/v1/runs/{run_id}/resume", RunStatus, wanted, _headers(None))
-        if status.requested_rounds < status.config.rounds:
-            self.play(run_id, status.config.rounds - status.requested_rounds)
+        rounds = status.known_config.rounds
+        if status.requested_rounds < rounds:
+            self.play(run_id, rounds - status.requested_rounds)
         return self.run(run_id)
 
     def run(self, run_id: str) -> RunStatus:

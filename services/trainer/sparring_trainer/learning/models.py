@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from sparring_shared.artifacts import weights_digest
+from sparring_shared.artifacts import verified_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.wire.trainer import CheckpointRef
 from sparring_trainer.learning.logprobs import bind_scoring
@@ -46,9 +46,12 @@ def load_model(folder: Path) -> PreTrainedModel:
 
 
 def load_policy(reference: CheckpointRef) -> PreTrainedModel:
-    """The model of a policy, ready to score answers. Raises InvalidInput if the folder holds other weights than named."""
+    """The model of a policy, ready to score answers. Raises InvalidInput if the folder is damaged or holds other weights.
+
+    Every file is read for its hash first, once in a process: what was trained on damaged weights would be lost.
+    """
     folder = Path(reference.path)
-    digest = weights_digest(folder)
+    digest = verified_digest(folder)
     if digest != reference.digest:
         raise InvalidInput(f"{folder} holds the weights {digest}, not {reference.digest} as asked for.")
     model = load_model(folder)

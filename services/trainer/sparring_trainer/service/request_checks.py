@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sparring_shared.algorithms import history_versions, reference_version
-from sparring_shared.artifacts import MANIFEST, read_records, weights_digest
+from sparring_shared.artifacts import read_manifest, read_records, verified_digest
 from sparring_shared.errors import InvalidInput
 from sparring_shared.paths import within
 from sparring_shared.records import Pair
@@ -55,6 +55,6 @@ def published(job_id: str, request: JobRequest) -> tuple[CheckpointRef, dict[str
         made_by = Provenance.model_validate_json((output / PROVENANCE).read_bytes())
     except (OSError, ValidationError):
         made_by = None
-    if made_by is None or (made_by.job_id, made_by.request) != (job_id, request) or not (output / MANIFEST).is_file():
+    if made_by is None or (made_by.job_id, made_by.request) != (job_id, request) or read_manifest(output) is None:
         raise InvalidInput(f"{request.output} already holds something else; remove it or choose another output.")
-    return CheckpointRef(version=request.version, digest=weights_digest(output), path=request.output), made_by.metrics
+    return CheckpointRef(version=request.version, digest=verified_digest(output), path=request.output), made_by.metrics

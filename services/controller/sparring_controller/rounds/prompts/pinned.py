@@ -5,8 +5,9 @@ import logging
 from sparring_controller.rounds.draws import round_prompts
 from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prompts
 from sparring_controller.store.records import FileRef, PinnedPrompts, RunRow
-from sparring_shared.artifacts import file_sha256, read_records, write_json, write_records
+from sparring_shared.artifacts import read_records, write_json, write_records
 from sparring_shared.errors import InvalidInput
+from sparring_shared.hashes import file_sha256
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Prompt
 

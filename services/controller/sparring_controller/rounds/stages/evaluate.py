@@ -7,7 +7,7 @@ from sparring_controller.rounds.clients.generator import Sampled, Sampling
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.prompts.pinned import heldout_prompts
 from sparring_controller.rounds.stage_results import EvaluateResult
-from sparring_controller.rounds.stages.answers import TOO_LONG, Answering
+from sparring_controller.rounds.stages.answers import TOO_LONG, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.round_report import round_report
@@ -23,10 +23,7 @@ def evaluate(work: Work) -> Done | Later:
     if (later := wait_for_trainer(work)) is not None:
         return later
     number = work.row.round
-    answered = _answers(work, _heldout(work))
-    if isinstance(answered, Later):
-        return answered
-    answers, dropped = answered
+    answers, dropped = _answers(work, _heldout(work))
     folder = work.places.evaluation(number)
     file = work.write(folder / "answers.parquet", Answer, answers)
     judgements = Judgements(work, work.evaluation_judge)
@@ -67,7 +64,7 @@ def _heldout(work: Work) -> list[Prompt]:
     return [with_system(prompt, work.config.sampling.system) for prompt in heldout]
 
 
-def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[str]] | Later:
+def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[str]]:
     """One answer each, kept for the next attempt. Every version draws with the same seeds, which takes noise out of the
     comparison."""
     config = work.config
@@ -78,12 +75,7 @@ def _answers(work: Work, prompts: list[Prompt]) -> tuple[list[Answer], Counter[s
     answers = work.kept(Answer)
     if not answers:
         policy = work.policy(work.row.round)
-        answering = Answering(work, policy, prompts, sampling)
-        try:
-            answering.ask()
-        except SparringError as error:
-            return answering.interrupted(error)
-        found = answering.found
+        found, _ = sample_all(work, policy, prompts, sampling)
         answers = [_answer(prompt, found[prompt.prompt_id], policy.policy) for prompt in prompts if prompt.prompt_id in found]
         work.keep(Answer, answers)
     # What another attempt did not keep was not taken; the generator, which may serve another run by now, is left alone.

@@ -4,11 +4,10 @@ from sparring_controller.rounds.asking import round_sampling, with_system
 from sparring_controller.rounds.clients.generator import Sampling
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.stage_results import GenerateResult
-from sparring_controller.rounds.stages.answers import Answering, answer_lengths
+from sparring_controller.rounds.stages.answers import answer_lengths, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_shared.artifacts import read_records
-from sparring_shared.errors import SparringError
 from sparring_shared.records import CandidateSet, Prompt
 
 TOO_FEW = "fewer than two finished answers"
@@ -26,12 +25,7 @@ def generate(work: Work) -> Done | Later:
     policy = work.policy(number - 1)
     played = read_records(work.places.shard(number, "prompts", shard), Prompt)
     prompts = [with_system(prompt, config.sampling.system) for prompt in played]
-    answering = Answering(work, policy, prompts, sampling)
-    try:
-        answering.ask()
-    except SparringError as error:
-        return answering.interrupted(error)
-    answers, dropped = answering.found, answering.dropped
+    answers, dropped = sample_all(work, policy, prompts, sampling)
     rows: list[CandidateSet] = []
     for prompt in prompts:
         if (sampled := answers.get(prompt.prompt_id)) is None:

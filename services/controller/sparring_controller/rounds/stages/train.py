@@ -9,7 +9,7 @@ from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.errors import Broken, Conflict, InvalidInput
 from sparring_shared.wire.trainer import JobRequest, JobStatus
 
-_LOOK_SECONDS = 1.5
+_LOOK_SECONDS = 1.0
 _BUSY_SECONDS = 10.0
 
 

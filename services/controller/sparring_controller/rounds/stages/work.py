@@ -1,6 +1,5 @@
 """What a stage gets to work with, and what it hands back."""
 
-import contextlib
 import logging
 import os
 import shutil
@@ -19,8 +18,9 @@ from sparring_controller.rounds.stage_results import TrainResult
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store.past import Past
 from sparring_controller.store.records import FileRef, StageRow
-from sparring_shared.artifacts import file_sha256, read_records, replacing, write_json, write_records
+from sparring_shared.artifacts import read_records, replacing, write_json, write_records
 from sparring_shared.errors import InvalidInput
+from sparring_shared.hashes import file_sha256
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
@@ -57,10 +57,10 @@ class Later:
 
 @dataclass
 class Work:
-    """One claimed stage. `check()` raises Fenced when the claim is lost.
+    """One claimed stage. `check()` raises Fenced when the claim is lost; `answered`: a service has done part of the work.
 
-    Files are staged under names that carry the claim's token and appear under their own names by `publish()`, which the
-    worker calls in the very transaction that commits: a worker that lost its claim never replaces what its successor wrote.
+    Files are staged in a folder of the claim and appear in their places by `publish()`, which the worker calls in the very
+    transaction that commits: a worker that lost its claim never replaces what its successor wrote.
     """
 
     snapshot: Past
@@ -68,6 +68,7 @@ class Work:
     settings: ControllerSettings
     services: Services
     check: Callable[[], None]
+    answered: bool = False
     _staged: dict[Path, Path] = field(default_factory=dict)
     _claimed: float = field(default_factory=time.monotonic)
 
@@ -197,11 +198,10 @@ class Work:
         shutil.rmtree(self.places.kept(self.row.key), ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove what was staged and not published, by this claim or by an earlier one that was lost."""
-        for path in self._staged:
-            for leftover in path.parent.glob(f".{path.name}.*"):
-                with contextlib.suppress(FileNotFoundError):
-                    leftover.unlink()
+        """Remove what was staged and not published, by this claim or by an earlier one that was lost; never a later one's."""
+        for folder in self.places.staged.glob(f"{self.row.key}.*"):
+            if int(folder.suffix[1:]) <= self.row.token:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _kept(self, kind: type[Record], suffix: str = "parquet") -> Path:
         return self.places.kept(self.row.key) / f"{kind.__name__}.{suffix}"
@@ -216,4 +216,5 @@ class Work:
 
     def _stage(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return self._staged.setdefault(path, path.with_name(f".{path.name}.{self.row.token}"))
+        folder = self.places.staged / f"{self.row.key}.{self.row.token}"
+        return self._staged.setdefault(path, folder / path.relative_to(self.places.root))
