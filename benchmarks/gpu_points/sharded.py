@@ -31,7 +31,7 @@ def sharded(setting: Setting, notebook: Notebook) -> None:
     size = 8 if setting.tiny else 256
     examples = random_pairs(4, shape.vocab_size, prompt=size, answer=size, spread=0.5)
     place = trained_on(setting.device)
-    arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0, save_steps=1_000_000, device=place)
+    arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0, device=place)
     whole = score(model, examples, TrainingConfig(), arguments)
     probe = full_logprobs(model, PROBE)
     _shard(model, setting.device, setting.folder)

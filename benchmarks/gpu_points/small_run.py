@@ -106,7 +106,7 @@ def train_until_killed(setting: Setting, notebook: Notebook, job: str, at_step: 
             os.kill(os.getpid(), signal.SIGKILL)
 
     register_optimizer_step_post_hook(after_step)
-    train(JobFolder(Path(job)), checkpoint_steps=2, device=trained_on(setting.device))
+    train(JobFolder(Path(job)), checkpoint_seconds=0, device=trained_on(setting.device))
 
 
 def steps_of(job: JobFolder) -> list[int]:

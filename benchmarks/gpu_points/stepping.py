@@ -1,5 +1,6 @@
 """The trainer's own loop over pairs of random tokens, watched."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
-from transformers.trainer_utils import SaveStrategy
 
 from sparring_shared.algorithms import SppoConfig
 from sparring_shared.run_config import TrainingConfig
+from sparring_shared.wire.trainer import PhaseName
 from sparring_trainer.device_name import DeviceName
 from sparring_trainer.learning.batches import Anchors, Steps
 from sparring_trainer.learning.examples import Example
@@ -39,6 +40,23 @@ class WatchedTrainer(StepTrainer):
         return loss
 
 
+class StageTeller:
+    """A listener of the loop that passes on the steps."""
+
+    def __init__(self, on_stage: OnStage) -> None:
+        self._on_stage = on_stage
+
+    def phase(self, name: PhaseName, done: int = 0, total: int | None = None) -> None:
+        """Not passed on."""
+
+    def step(self, step: int, metrics: dict[str, float]) -> None:
+        """A stage is over."""
+        self._on_stage(f"step {step}")
+
+    def saved(self, checkpoint: Path) -> None:
+        """Nothing is saved."""
+
+
 def prepare(
     model: PreTrainedModel, examples: list[Example], config: TrainingConfig, folder: Path, steps: int, on_stage: OnStage
 ) -> WatchedTrainer:
@@ -46,8 +64,7 @@ def prepare(
 
     The stages: `scoring`, then of each step, from 1, `backward 1` and `step 1`.
     """
-    arguments = training_arguments(folder, config, seed=0, save_steps=1_000_000, device=trained_on(model.device.type))
-    arguments.save_strategy = SaveStrategy.NO
+    arguments = training_arguments(folder, config, seed=0, device=trained_on(model.device.type))
     previous = score(model, examples, config, arguments)
     on_stage("scoring")
     if config.gradient_checkpointing:
@@ -60,7 +77,8 @@ def prepare(
         of_steps,
         algorithm=ALGORITHM,
         schedule_steps=steps,
-        on_step=lambda number, _: on_stage(f"step {number}"),
+        save_seconds=math.inf,
+        listener=StageTeller(on_stage),
     )
     trainer.anchors = previous
     trainer.on_backward = lambda: on_stage(f"backward {trainer.state.global_step + 1}")

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from sparring_shared.errors import SparringError
 from sparring_shared.probe import max_difference, read_probe
 from sparring_shared.run_config import TrainingConfig
+from sparring_trainer.job.inner_checkpoints import latest
 from sparring_trainer.job.training import train
 from sparring_trainer.learning.batches import Anchors, Steps
 from sparring_trainer.learning.examples import Example
@@ -74,13 +75,13 @@ def killed_and_resumed(setting: Setting) -> Findings:
     folder = Path(setting.folder)
     base = write_base(folder, TINY, setting.device, pairs=PAIRS, answer=16)
     whole, broken = (write_job(folder, name, base) for name in ("whole", "broken"))
-    train(whole, checkpoint_steps=2, device=trained_on(setting.device))
+    train(whole, checkpoint_seconds=0, device=trained_on(setting.device))
     arguments = {"job": str(broken.root), "at_step": 4}
     outcome = play("gpu_points.small_run:train_until_killed", replace(setting, seconds=90), **arguments)
     if outcome.note is None or signal.Signals.SIGKILL.name not in outcome.note:
         raise RuntimeError(f"The job that was to be killed ended otherwise: {outcome.note}")
-    checkpoint = broken.last_checkpoint()
-    train(broken, checkpoint_steps=2, device=trained_on(setting.device))
+    checkpoint = latest(broken.checkpoints)
+    train(broken, checkpoint_seconds=0, device=trained_on(setting.device))
     published = [folder / f"trained-{name}" for name in ("whole", "broken")]
     return {
         "resumed_from": checkpoint.name if checkpoint else None,
@@ -101,7 +102,7 @@ def probe_difference(folder: Path, device: str) -> float:
 def no_card(setting: Setting, notebook: Notebook) -> None:
     """What the trainer does where no card is in sight: a torch that is built for CUDA must refuse."""
     try:
-        arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0, save_steps=1)
+        arguments = training_arguments(Path(setting.folder), TrainingConfig(), seed=0)
         notebook.add(refused=False, device=str(arguments.device))
     except SparringError as error:
         notebook.add(refused=True, said=error.message)

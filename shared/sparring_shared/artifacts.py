@@ -82,7 +82,8 @@ SCHEMAS: dict[type[Record], pa.Schema] = {
 R = TypeVar("R", bound=Record)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -97,9 +98,9 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         yield temporary
-        _fsync(temporary)
+        fsync(temporary)
         temporary.replace(path)
-        _fsync(path.parent)
+        fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -186,7 +187,7 @@ def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
     digest = _digest(temporary, files)
     write_json(temporary / MANIFEST, Manifest(version=version, digest=digest, files=files).model_dump())
     for path in temporary.iterdir():
-        _fsync(path)
+        fsync(path)
     if final.exists():
         if weights_digest(final) != digest:
             raise InvalidInput(f"{final} already holds another checkpoint; remove it or choose another output.")
@@ -194,7 +195,7 @@ def publish_checkpoint(temporary: Path, final: Path, version: int) -> str:
         return digest
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary.rename(final)
-    _fsync(final.parent)
+    fsync(final.parent)
     return digest
 
 

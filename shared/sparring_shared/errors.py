@@ -4,7 +4,8 @@ Each error is one sentence that says what is wrong and what to change, with the 
 
     SparringError
     |-- InvalidInput          422  what was sent does not fit
-    |   '-- CheckpointMismatch     a checkpoint that does not fit the running model
+    |   |-- CheckpointMismatch     a checkpoint that does not fit the running model
+    |   '-- Diverged               a training whose loss is not a number any more
     |-- NotFound              404
     |-- Conflict              409  the same name already stands for something else
     |   '-- PolicyMismatch         another policy is loaded than the one asked for
@@ -57,6 +58,10 @@ class InvalidInput(SparringError, type="invalid_input", status=422):
 
 class CheckpointMismatch(InvalidInput, type="checkpoint_mismatch"):
     """A checkpoint does not fit the running model."""
+
+
+class Diverged(InvalidInput, type="diverged"):
+    """A training whose loss, or another of its figures, is not a number any more: done again it would end the same."""
 
 
 class NotFound(SparringError, type="not_found", status=404):

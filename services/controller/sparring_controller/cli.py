@@ -3,27 +3,28 @@
 import functools
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sparring_controller.demo.play import DemoOptions, play_demo
+from sparring_controller.doctor.checks import exit_code
+from sparring_controller.doctor.examination import as_json as findings_json
 from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
 from sparring_controller.rounds.prompts.run_prompts import read_prompts
+from sparring_controller.terminal.controllers import controller_to_play, running_controller
+from sparring_controller.terminal.examining import examine_here, findings_table
+from sparring_controller.terminal.following import follow
 from sparring_controller.terminal.prompt_tables import examples, left_out, prompts_table
-from sparring_controller.terminal.round_tables import notes, rich_table, round_reports
 from sparring_controller.terminal.run_folder import judge_of_run, places_of, with_judge
-from sparring_controller.terminal.runs_client import RunsClient, find_controller
-from sparring_controller.terminal.watching import watch as watch_run
-from sparring_shared.errors import InvalidInput, SparringError, Unavailable, fail
+from sparring_controller.terminal.status import show_status
+from sparring_shared.errors import SparringError, fail
 from sparring_shared.run_config import JudgeConfig, read_run_config
-from sparring_shared.wire.controller import ResumeRequest, RunStatus
+from sparring_shared.wire.controller import ResumeRequest
 
 app = typer.Typer(
     help="Align language models by self-play: rounds of generate, judge, select, train, evaluate.",
@@ -53,6 +54,11 @@ def _console() -> Console:
     """Wide enough for the report where the output is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=180)
+
+
+def _place(runs_dir: Path) -> str:
+    """The option that names a runs folder, if it has to be named."""
+    return "" if runs_dir == _RUNS else f" --runs-dir {runs_dir}"
 
 
 def _in_sentences(command: F) -> F:
@@ -121,11 +127,14 @@ def run(
     require_model(wanted.policy.model, "policy.model")
     for note in left_out(read_prompts(wanted.prompts)):
         typer.echo(note)
-    with _controller(runs_dir, wanted.policy.model, wanted.judge, free_ports, detach) as (client, console, ours):
-        status = client.create(wanted)
-        client.play(status.run_id, wanted.rounds)
+    console = _console()
+    with controller_to_play(
+        runs_dir, wanted.policy.model, wanted.judge, console, free_ports=free_ports, detach=detach
+    ) as found:
+        status = found.client.create(wanted)
+        found.client.play(status.run_id, wanted.rounds)
         console.print(f"Run {status.run_id} plays {wanted.rounds} rounds.", highlight=False)
-        _follow(client, status.run_id, runs_dir, console, ours=ours, detach=detach)
+        follow(found, status.run_id, _place(runs_dir), console, detach=detach)
 
 
 @app.command()
@@ -156,16 +165,17 @@ def resume(
     wanted = ResumeRequest(accept_judge=accept_judge, max_requests=max_requests, max_tokens=max_tokens)
     model = read_run_config(places.config).policy.model
     chosen = judge_of_run(places, judge, accept=accept_judge)
-    with _controller(runs_dir, model, chosen, free_ports, detach) as (client, console, ours):
-        client.resume(run_id, wanted)
-        _follow(client, run_id, runs_dir, console, ours=ours, detach=detach)
+    console = _console()
+    with controller_to_play(runs_dir, model, chosen, console, free_ports=free_ports, detach=detach) as found:
+        found.client.resume(run_id, wanted)
+        follow(found, run_id, _place(runs_dir), console, detach=detach)
 
 
 @app.command()
 @_in_sentences
 def watch(run_id: RunId, runs_dir: RunsDir = _RUNS) -> None:
     """Show a run with progress bars until it has nothing more to do, then its report."""
-    _follow(_running_controller(runs_dir), run_id, runs_dir, _console(), ours=False, detach=False)
+    follow(running_controller(runs_dir), run_id, _place(runs_dir), _console(), detach=False)
 
 
 @app.command()
@@ -173,17 +183,28 @@ def watch(run_id: RunId, runs_dir: RunsDir = _RUNS) -> None:
 def status(
     run_id: Annotated[str | None, typer.Argument(help="One run; all of them without it.")] = None, runs_dir: RunsDir = _RUNS
 ) -> None:
-    """Say where the services listen and how the runs stand."""
-    client, console = _running_controller(runs_dir), _console()
-    local = LocalServices(runs_dir).endpoints()
-    console.print(local.in_one_line() if local else f"controller {client.url}", soft_wrap=True, highlight=False)
-    if run_id is not None:
-        _print_run(client.run(run_id), console)
-        return
-    table = Table("run", "status", "rounds", "made")
-    for known in client.runs().runs:
-        table.add_row(known.run_id, known.status, f"{known.completed_rounds} of {known.requested_rounds}", known.created_at)
-    console.print(table)
+    """Say where the services listen and how the runs stand; with the services down, what the database says of the runs."""
+    show_status(runs_dir, run_id, _console())
+
+
+@app.command()
+@_in_sentences
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="The run config that shall be played, if one shall.")] = None,
+    model: Model = DEMO_POLICY,
+    judge: JudgeOfRun = None,
+    runs_dir: RunsDir = _RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON value, for machines.")] = False,
+) -> None:
+    """Say what keeps Sparring from working here, and what to change; starts nothing. Ends with 1 if anything is wrong."""
+    run = None if config is None else with_judge(read_run_config(config), judge, config)
+    named = JudgeConfig(model=judge or DEMO_JUDGE) if run is None else run.judge
+    findings = examine_here(runs_dir, model if run is None else run.policy.model, named, run)
+    if as_json:
+        typer.echo(findings_json(findings))
+    else:
+        _console().print(findings_table(findings))
+    raise typer.Exit(exit_code(findings))
 
 
 @app.command()
@@ -205,59 +226,6 @@ def games(context: typer.Context) -> None:
     """Play the methods on games with a known equilibrium: sparring games --all --plot games.png (more: --help)."""
     # The test-bed belongs to the trainer, which no other service imports.
     raise typer.Exit(subprocess.call([sys.executable, "-m", "sparring_trainer.games", *context.args]))
-
-
-@contextmanager
-def _controller(
-    runs_dir: Path, model: str, judge: JudgeConfig, free_ports: bool, detach: bool
-) -> Iterator[tuple[RunsClient, Console, bool]]:
-    """A controller to talk to, and whether its services end with this command."""
-    console, local = _console(), LocalServices(runs_dir)
-    found = find_controller(runs_dir)
-    if found is not None:
-        console.print(f"Using the services of the controller at {found.url}.", highlight=False)
-        yield found, console, False
-    elif detach:
-        endpoints = foreground.start(local, console, model, judge, free_ports=free_ports, owned=False)
-        yield RunsClient(endpoints.controller), console, False
-    else:
-        with foreground.services(local, console, model, judge, free_ports=free_ports) as endpoints:
-            yield RunsClient(endpoints.controller), console, True
-
-
-def _running_controller(runs_dir: Path) -> RunsClient:
-    found = find_controller(runs_dir)
-    if found is None:
-        raise Unavailable(f"No controller is running for {runs_dir}; start one with `sparring up`.")
-    return found
-
-
-def _follow(client: RunsClient, run_id: str, runs_dir: Path, console: Console, *, ours: bool, detach: bool) -> None:
-    """Watch a run to its end and print its report. Raises InvalidInput for one that failed."""
-    place = "" if runs_dir == _RUNS else f" --runs-dir {runs_dir}"
-    again = f"sparring {'resume' if ours else 'watch'} {run_id}{place}"
-    if detach:
-        console.print(f"Watch it with: {again}")
-        return
-    try:
-        final = watch_run(client, run_id, console)
-    except KeyboardInterrupt:
-        said = "The run is stopped and nothing is lost; let it go on with" if ours else "The run goes on; watch it again with"
-        console.print(f"{said}: {again}", highlight=False)
-        raise
-    _print_run(final, console)
-    if final.status == "failed":
-        raise InvalidInput(f"{final.error or 'The run failed.'} Then let it go on with `sparring resume {run_id}{place}`.")
-
-
-def _print_run(status: RunStatus, console: Console) -> None:
-    rounds = f"{status.completed_rounds} of {status.requested_rounds} rounds"
-    console.print(f"{status.run_id}: {status.status}, {rounds}", highlight=False)
-    reports = round_reports(status)
-    if reports:
-        console.print(rich_table(f"{status.name} ({status.known_config.algorithm.name})", reports))
-        for note in notes(reports):
-            console.print(note, soft_wrap=True, highlight=False)
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ class TrainerSettings(BaseSettings):
     """Where the service listens, and how its jobs run.
 
     `dir` holds one folder per job. `processes` is how many processes a job runs in on each machine, `threads` how many torch
-    threads each of them uses on a CPU (torch's own default if None). Every `checkpoint_steps` optimizer steps a job saves what
-    it needs to go on after a crash.
+    threads each of them uses on a CPU (torch's own default if None). Every `checkpoint_minutes` a job saves what it needs to go
+    on after a crash (0: after each step). One that tells nothing new for `stall_minutes` is ended: no load of a model, no
+    micro-batch and no save may take that long.
 
     `device` is `auto`, a GPU unless torch is a build for CPUs, or `cpu`; where torch is a build for GPUs and finds none, a job
     fails unless it is `cpu`.
@@ -35,7 +36,8 @@ class TrainerSettings(BaseSettings):
     processes: Count = 1
     threads: Count | None = None
     device: DeviceName = "auto"
-    checkpoint_steps: Count = 50
+    checkpoint_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10
+    stall_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30
     machines: Count = 1
     machine_rank: Annotated[int, Field(ge=0)] = 0
     main_host: str = "127.0.0.1"

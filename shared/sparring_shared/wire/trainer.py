@@ -48,13 +48,30 @@ class JobRequest(Record):
 JobState = Literal["running", "succeeded", "failed", "cancelled"]
 
 
+PhaseName = Literal["loading", "scoring", "training", "saving"]
+
+
+class JobPhase(Record):
+    """What a running job does: `done` of `total` micro-batches where it scores answers or trains, of the current step then."""
+
+    name: PhaseName
+    done: int = 0
+    total: int | None = None
+
+    def __str__(self) -> str:
+        """For people, e.g. `scoring, 3 of 40 micro-batches`."""
+        return self.name if self.total is None else f"{self.name}, {self.done} of {self.total} micro-batches"
+
+
 class JobStatus(Record):
     """Answer of the job endpoints.
 
     `metrics` are the latest of the training loop (loss, loss_scaled, chosen_logratio, rejected_logratio, margin, target_gap,
     kl, learning_rate, grad_norm ...; log-ratios in nats), of a job that has succeeded means of its last epoch, with lengths
     and cuts (chosen_tokens, rejected_tokens, cut_answers, cut_prompts, lost_tokens). `eta_seconds` is None until a step is
-    done. `checkpoint` stands once `state` is `succeeded`, `error` once it is `failed`.
+    done. `checkpoint` stands once `state` is `succeeded`, `error` once it is `failed`, with `error_type` as in the body of an
+    error: after `unavailable` the same job can go on (the service was stopped, the disk was full), after `invalid_input` and
+    `diverged` it would fail the same way. `phase` is the latest that the job has told.
     """
 
     job_id: str
@@ -65,6 +82,8 @@ class JobStatus(Record):
     eta_seconds: float | None
     checkpoint: CheckpointRef | None
     error: str | None
+    error_type: str | None = None
+    phase: JobPhase | None = None
 
 
 class RunningJob(Record):

@@ -51,7 +51,7 @@ def refused(client: TestClient, job_id: str, request: JobRequest, status: int) -
 
 
 def process_of(world: World, job_id: str) -> int:
-    return json.loads((world.root / "jobs" / job_id / "process.json").read_text())["pid"]
+    return json.loads((world.root / "jobs" / job_id / "started.json").read_text())["pid"]
 
 
 def test_a_job_trains_publishes_and_is_idempotent(world: World, service: Service) -> None:

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from ports import free_port
 from trainer_world import Service, World
 
+from sparring_shared.errors import Broken
 from sparring_shared.wire.trainer import JobRequest, JobStatus
 from sparring_trainer.job.folder import JobFolder
 from sparring_trainer.service.joining import create_joining_app
@@ -83,7 +84,7 @@ def test_a_job_whose_other_machine_failed_does_not_wait_for_it(world: World, ser
     client = service(machines=2, main_port=free_port())
     put(client, "alone", world.request("alone"))
     assert processes_of(world, "alone") != []
-    JobFolder(world.root / "jobs" / "alone").write_failure("On machine 1: there is no such model.")
+    JobFolder(world.root / "jobs" / "alone").write_failure(Broken("On machine 1: there is no such model."))
     failed = JobStatus.model_validate_json(client.get("/v1/jobs/alone").content)
     assert (failed.state, failed.error) == ("failed", "On machine 1: there is no such model.")
     assert processes_of(world, "alone") == []

@@ -70,7 +70,7 @@ def trained(world: World, request: JobRequest, name: str) -> JobStatus:
     folder.root.mkdir(parents=True)
     folder.write_request(request)
     folder.write_status(JobStatus.model_validate({"job_id": name, "state": "running", **blank}))
-    train(folder, checkpoint_steps=100)
+    train(folder, checkpoint_seconds=600)
     return folder.status()
 
 

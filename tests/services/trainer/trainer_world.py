@@ -58,7 +58,7 @@ class World:
         return JobRequest.model_validate({**body, **changed})
 
     def settings(self, **changed: object) -> TrainerSettings:
-        return TrainerSettings.model_validate({"dir": self.root / "jobs", "threads": 1, "checkpoint_steps": 2, **changed})
+        return TrainerSettings.model_validate({"dir": self.root / "jobs", "threads": 1, "checkpoint_minutes": 0, **changed})
 
 
 def save_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

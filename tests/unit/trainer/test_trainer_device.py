@@ -51,14 +51,14 @@ def test_the_arguments_of_a_training_follow(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     with pytest.raises(Unavailable, match=r"is built for CUDA 13\.0"):
-        training_arguments(tmp_path, TrainingConfig(), seed=0, save_steps=1)
-    arguments = training_arguments(tmp_path, TrainingConfig(precision="fp32"), seed=0, save_steps=1, device="cpu")
+        training_arguments(tmp_path, TrainingConfig(), seed=0)
+    arguments = training_arguments(tmp_path, TrainingConfig(precision="fp32"), seed=0, device="cpu")
     assert arguments.device == torch.device("cpu")
 
 
 def test_cudnn_makes_no_plan_for_each_length(tmp_path: Path) -> None:
     torch.backends.cuda.enable_cudnn_sdp(True)
-    training_arguments(tmp_path, TrainingConfig(precision="fp32"), seed=0, save_steps=1)
+    training_arguments(tmp_path, TrainingConfig(precision="fp32"), seed=0)
     assert not torch.backends.cuda.cudnn_sdp_enabled()
 
 

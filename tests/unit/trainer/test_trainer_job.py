@@ -32,7 +32,7 @@ def test_a_process_that_the_service_did_not_write_down_does_nothing(
     folder: JobFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert job.main() == 2
-    folder.write_process(ProcessRef(pid=2**22 + 1, created=0.0))
+    folder.write_process(ProcessRef(pid=2**22 + 1, birth="1", start=1))
     assert job.main() == 2
 
     assert "The trainer service did not start this job; PUT it to /v1/jobs/j instead." in capsys.readouterr().err
@@ -41,7 +41,7 @@ def test_a_process_that_the_service_did_not_write_down_does_nothing(
 
 @pytest.mark.parametrize("pid", [os.getpid(), os.getppid()], ids=["itself", "its launcher"])
 def test_what_goes_wrong_becomes_one_sentence_of_the_status(folder: JobFolder, pid: int) -> None:
-    folder.write_process(ProcessRef(pid=pid, created=0.0))
+    folder.write_process(ProcessRef(pid=pid, birth="1", start=1))
 
     assert job.main() == 1
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sparring_shared.errors import Broken
 from sparring_shared.wire.trainer import JobState, JobStatus
 from sparring_trainer.job.folder import JobFolder, ProcessRef
 from sparring_trainer.service import job_processes as processes
@@ -42,7 +43,7 @@ def say(jobs: Path, state: JobState, pid: int) -> None:
     folder.root.mkdir(exist_ok=True)
     blank = {"step": 0, "total_steps": None, "metrics": {}, "eta_seconds": None, "checkpoint": None, "error": None}
     folder.write_status(JobStatus.model_validate({"job_id": "a", "state": state, **blank}))
-    folder.write_process(ProcessRef(pid=pid, created=float(pid)))
+    folder.write_process(ProcessRef(pid=pid, birth=str(pid), start=pid))
 
 
 def running(parts: Parts) -> list[bool]:
@@ -96,8 +97,8 @@ def test_a_part_that_failed_fails_the_job_until_it_is_started_again(tmp_path: Pa
 
 def test_the_first_failure_is_the_one_that_is_kept(tmp_path: Path) -> None:
     say(tmp_path, "running", 7)
-    JobFolder(tmp_path / "a").write_failure("The GPU is out of memory.")
-    JobFolder(tmp_path / "a").write_failure("RuntimeError: connection closed by peer")
+    JobFolder(tmp_path / "a").write_failure(Broken("The GPU is out of memory."))
+    JobFolder(tmp_path / "a").write_failure(Broken("RuntimeError: connection closed by peer"))
     assert JobFolder(tmp_path / "a").status().error == "The GPU is out of memory."
 
 

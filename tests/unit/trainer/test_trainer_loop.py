@@ -1,3 +1,4 @@
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainerState
 
 from sparring_shared.algorithms import Algorithm, InpoConfig, KtoConfig, SppoConfig
+from sparring_shared.errors import Diverged
 from sparring_shared.run_config import TrainingConfig
 from sparring_shared.wire.trainer import JobStatus
 from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.job.inner_checkpoints import latest
 from sparring_trainer.job.progress import Progress
 from sparring_trainer.learning.batches import Anchors, Steps, plan_steps
 from sparring_trainer.learning.examples import Example
@@ -46,7 +49,7 @@ def trainer(
     model: LlamaForCausalLM,
     steps: Steps,
     algorithm: Algorithm,
-    save_steps: int = 100,
+    save_seconds: float = 600,
     **config: str,
 ) -> StepTrainer:
     job = JobFolder(folder)
@@ -55,8 +58,16 @@ def trainer(
     progress = Progress(job, len(steps), writes=True)
     progress.begin(0)
     chosen = TrainingConfig.model_validate(CONFIG.model_dump() | config)
-    arguments = training_arguments(folder / "checkpoints", chosen, seed=0, save_steps=save_steps)
-    return StepTrainer(model, arguments, steps, algorithm=algorithm, schedule_steps=len(steps), on_step=progress.step)
+    arguments = training_arguments(folder / "checkpoints", chosen, seed=0)
+    return StepTrainer(
+        model,
+        arguments,
+        steps,
+        algorithm=algorithm,
+        schedule_steps=len(steps),
+        save_seconds=save_seconds,
+        listener=progress,
+    )
 
 
 def gradients(folder: Path, budget: int, algorithm: Algorithm, checkpointing: bool = False) -> list[Tensor]:
@@ -88,7 +99,7 @@ def test_the_kl_of_kto_is_that_of_the_step_also_where_processes_share_it(tmp_pat
         _, batches = steps[0]
         with torch.no_grad():
             sums += [kl_sums(batch, model(batch.input_ids, batch.starts, batch.lengths)) for batch in batches]
-    arguments = training_arguments(tmp_path, CONFIG, seed=0, save_steps=100)
+    arguments = training_arguments(tmp_path, CONFIG, seed=0)
     expected = (score(model, pairs, CONFIG, arguments) - anchors.reference).sum(axis=0)
     assert torch.stack(sums).sum(0).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
     assert expected[0] > 0 > expected[1]
@@ -117,7 +128,7 @@ def test_gradient_checkpointing_computes_each_layer_twice(tmp_path: Path) -> Non
 
 def test_scores_come_in_the_order_of_the_examples(tmp_path: Path) -> None:
     pairs, model = examples(5), policy()
-    arguments = training_arguments(tmp_path, CONFIG, seed=0, save_steps=100)
+    arguments = training_arguments(tmp_path, CONFIG, seed=0)
 
     scored = score(model, pairs, CONFIG.model_copy(update={"micro_batch_tokens": 60}), arguments)
 
@@ -134,7 +145,7 @@ def one(model: LlamaForCausalLM, pair: Example) -> Sequence[float]:
 
 def test_training_moves_the_policy_and_reports_every_step(tmp_path: Path) -> None:
     pairs, model = examples(6), policy()
-    arguments = training_arguments(tmp_path, CONFIG, seed=0, save_steps=100)
+    arguments = training_arguments(tmp_path, CONFIG, seed=0)
     before = score(model, pairs, CONFIG, arguments)
     steps = Steps(pairs, Anchors(before, before), plan_steps(6, 4, 3, 0), budget=100)
 
@@ -171,19 +182,48 @@ def test_the_optimizer_goes_weight_by_weight_and_changes_them_to_the_same_bits(t
     assert all(map(torch.equal, ours.parameters(), all_at_once.parameters()))
 
 
-@pytest.mark.parametrize(("save_steps", "saved"), [(2, [2, 4]), (4, [4]), (6, []), (100, [])])
-def test_what_is_needed_to_go_on_is_saved_while_steps_remain(tmp_path: Path, save_steps: int, saved: list[int]) -> None:
-    found: list[int] = []
+@pytest.mark.parametrize(("seconds_of_a_step", "saved"), [(7, [2, 4]), (3, [4]), (1, []), (10, [1, 2, 3, 4, 5])])
+def test_what_is_needed_to_go_on_is_saved_by_time_while_steps_remain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_of_a_step: int, saved: list[int]
+) -> None:
+    clock, found = [0], list[int]()
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
-    class Saves(TrainerCallback):
+    class Ticks(TrainerCallback):
+        def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+            clock[0] += seconds_of_a_step
+
         def on_save(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
             found.append(state.global_step)
 
     pairs, zeros = examples(6), np.zeros((6, 2), np.float32)
     steps = Steps(pairs, Anchors(zeros, zeros), plan_steps(6, 1, 1, 0), budget=100)
-    looped = trainer(tmp_path, policy(), steps, SppoConfig(eta=10), save_steps)
-    looped.add_callback(Saves())
+    looped = trainer(tmp_path, policy(), steps, SppoConfig(eta=10), save_seconds=10)
+    looped.add_callback(Ticks())
     looped.train()
 
     assert found == saved
-    assert [path.name for path in (tmp_path / "checkpoints").glob("*")] == [f"checkpoint-{step}" for step in saved[-1:]]
+    kept = {path.name for path in (tmp_path / "checkpoints").glob("*")}
+    assert kept == {f"checkpoint-{step}" for step in saved[-2:]}
+    assert latest(tmp_path / "checkpoints") == (tmp_path / "checkpoints" / f"checkpoint-{saved[-1]}" if saved else None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_training_that_diverges_says_where_and_what_to_change(tmp_path: Path, value: float) -> None:
+    class Breaks(TrainerCallback):
+        def on_step_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 1:
+                next(model.parameters()).data.fill_(value)
+
+    pairs, model = examples(6), policy()
+    anchors = Anchors(np.full((6, 2), -9, np.float32), np.full((6, 2), -9, np.float32))
+    looped = trainer(tmp_path, model, Steps(pairs, anchors, plan_steps(6, 2, 1, 0), budget=100), SppoConfig(eta=10), 0)
+    looped.add_callback(Breaks())
+
+    said = r"at step 2 .* finite, but it holds nan \(the step before: loss .*, grad_norm .*\); lower training.learning_rate"
+    with pytest.raises(Diverged, match=said):
+        looped.train()
+
+    assert [row["step"] for row in JobFolder(tmp_path).metric_rows()] == [1]
+    assert JobFolder(tmp_path).status().step == 1
+    assert latest(tmp_path / "checkpoints") == tmp_path / "checkpoints" / "checkpoint-1"

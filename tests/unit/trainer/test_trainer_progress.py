@@ -58,14 +58,3 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
 
     assert job.status().step == 0
     assert job.metric_rows() == []
-
-
-def test_the_last_checkpoint_is_the_latest_whole_one(tmp_path: Path) -> None:
-    job = JobFolder(tmp_path)
-    assert job.last_checkpoint() is None
-    for step in (9, 10, 11):
-        (job.checkpoints / f"checkpoint-{step}").mkdir(parents=True)
-    for step in (9, 10):
-        (job.checkpoints / f"checkpoint-{step}" / "trainer_state.json").touch()
-
-    assert job.last_checkpoint() == job.checkpoints / "checkpoint-10"

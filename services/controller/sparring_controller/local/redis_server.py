@@ -50,7 +50,20 @@ def redis_program(folder: Path, port: int) -> tuple[Program, str]:
     }
     config.write_text("".join(f"{key} {value}\n" for key, value in settings.items()), encoding="utf-8")
     program = Program(name="redis", command=(str(redis_binary()), str(config.resolve())), last=True)
-    return program, f"redis://:{password}@127.0.0.1:{port}/0"
+    return program, _url(password, port)
+
+
+def started_redis(folder: Path) -> str | None:
+    """The URL of the Redis that `redis_program` was made for, None where there is none."""
+    config = folder / "redis.conf"
+    if not config.is_file():
+        return None
+    settings = dict(line.split(" ", 1) for line in config.read_text(encoding="utf-8").splitlines())
+    return _url(settings["requirepass"], settings["port"])
+
+
+def _url(password: str, port: int | str) -> str:
+    return f"redis://:{password}@127.0.0.1:{port}/0"
 
 
 def require_redis(url: str) -> None:

@@ -194,21 +194,35 @@ def _shared_environment(runs_dir: Path, model: str, judge: JudgeConfig) -> dict[
     }
 
 
+def address(name: str) -> tuple[str, int]:
+    """Host and port at which a service is to listen. Raises InvalidInput for a variable that names no port."""
+    variable = f"SPARRING_{name.upper()}_PORT"
+    value = os.environ.get(variable) or str(SERVICES[name])
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise InvalidInput(f"{variable} is {value}; set it to a port from 1 to 65535.")
+    return os.environ.get(f"SPARRING_{name.upper()}_HOST") or "127.0.0.1", int(value)
+
+
+def reached(host: str, port: int) -> str:
+    """The URL at which this machine reaches what listens there."""
+    inside = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    return f"http://{inside}:{port}"
+
+
 def _listening(free_ports: bool) -> tuple[Endpoints, dict[str, str]]:
     """Host and port of each service as URLs and as variables. Raises InvalidInput for a port that cannot be had."""
     chosen = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True)) if free_ports else {}
     urls: dict[str, str] = {}
     environment: dict[str, str] = {}
-    for name, default in SERVICES.items():
+    for name in SERVICES:
         prefix = f"SPARRING_{name.upper()}"
-        host = os.environ.get(f"{prefix}_HOST") or "127.0.0.1"
-        port = chosen.get(name) or _port(f"{prefix}_PORT", default)
+        host, port = address(name)
+        port = chosen.get(name, port)
         if not port_is_free(host, port):
             raise InvalidInput(
                 f"Port {port} on {host} is in use; stop what listens there, set {prefix}_PORT to another, or use --free-ports."
             )
-        reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
-        urls[name] = f"http://{reached}:{port}"
+        urls[name] = reached(host, port)
         environment |= {f"{prefix}_HOST": host, f"{prefix}_PORT": str(port)} | _address(name, urls[name])
     if len(set(urls.values())) < len(urls):
         raise InvalidInput("Two services have the same port; set SPARRING_*_PORT to different ones, or use --free-ports.")
@@ -222,13 +236,6 @@ def _address(name: str, url: str) -> dict[str, str]:
     others = os.environ.get("SPARRING_JUDGE_URLS") or ""
     # The last of a name counts.
     return {"SPARRING_JUDGE_URLS": ",".join(part for part in (others, f"default={url}") if part)}
-
-
-def _port(variable: str, default: int) -> int:
-    value = os.environ.get(variable) or str(default)
-    if not value.isdecimal() or not 0 < int(value) < 65536:
-        raise InvalidInput(f"{variable} is {value}; set it to a port from 1 to 65535.")
-    return int(value)
 
 
 def _free_ports(count: int) -> list[int]:

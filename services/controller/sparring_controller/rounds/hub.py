@@ -22,6 +22,14 @@ def fetched(repository: str, kind: Literal["model", "dataset"], revision: str | 
         raise InvalidInput(reason.rstrip(".")) from None
 
 
+def kept(repository: str) -> Path | None:
+    """The folder of a model that the cache holds, whole or not; None if it does not. Asks nobody."""
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+
+
 def card(folder: Path) -> dict[str, Any]:
     """What a repository's README.md says in its head; empty without one. Raises InvalidInput, with the reason alone."""
     try:

@@ -1,12 +1,8 @@
 """The controller as the command line sees it: runs are made, played, resumed and looked at over HTTP."""
 
-import os
-from pathlib import Path
 from uuid import uuid4
 
-from sparring_controller.local.services import SERVICES, LocalServices
 from sparring_shared.client import ServiceClient
-from sparring_shared.errors import SparringError
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundsRequest, RunList, RunStatus
 
@@ -45,19 +41,6 @@ class RunsClient:
     def runs(self) -> RunList:
         """All runs, newest first."""
         return self._service.call("GET", "/v1/runs", RunList)
-
-
-def find_controller(runs_dir: Path) -> RunsClient | None:
-    """The controller that `sparring up` started for this folder, else one at its usual address; None if neither answers."""
-    started = LocalServices(runs_dir).endpoints()
-    host, port = (os.environ.get(f"SPARRING_CONTROLLER_{part}") for part in ("HOST", "PORT"))
-    url = started.controller if started else f"http://{host or '127.0.0.1'}:{port or SERVICES['controller']}"
-    client = RunsClient(url)
-    try:
-        client.runs()
-    except (SparringError, ValueError):  # nothing there, or something that is not a controller
-        return None
-    return client
 
 
 def _headers(key: str | None) -> dict[str, str]:

@@ -5,10 +5,12 @@ that joined the job writes there only that its part failed.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import TypeVar
 
 from sparring_shared.artifacts import write_json
+from sparring_shared.errors import SparringError
 from sparring_shared.records import Record
 from sparring_shared.wire.trainer import JobRequest, JobStatus
 
@@ -16,10 +18,11 @@ R = TypeVar("R", bound=Record)
 
 
 class ProcessRef(Record):
-    """A process as nobody can mistake it: its id and when it started, in seconds since 1970."""
+    """A process as nobody can mistake it: its id with its birth (`identity.birth_of`). `start` counts the service's starts."""
 
     pid: int
-    created: float
+    birth: str
+    start: int
 
 
 class Provenance(Record):
@@ -31,10 +34,13 @@ class Provenance(Record):
 
 
 PROVENANCE = "training.json"
+PROCESS = "started.json"
+TRY_AGAIN = 75
+"""Exit code of a process of the job that failed for what may be over later; EX_TEMPFAIL of sysexits.h."""
 
 
 class JobFolder:
-    """Files of the job that is named as the folder: `request.json`, `status.json`, `process.json`, `log.txt` and more."""
+    """Files of the job that is named as the folder: `request.json`, `status.json`, `started.json`, `log.txt` and more."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -65,38 +71,48 @@ class JobFolder:
         """Replace the status."""
         self._write("status.json", status)
 
-    def write_failure(self, error: str) -> None:
+    def write_failure(self, error: SparringError) -> None:
         """Replace the status by a failure, unless one is there: of several processes the first to fail knows why."""
         status = self.status()
         if status.state != "failed":
-            self.write_status(status.model_copy(update={"state": "failed", "error": error, "eta_seconds": None}))
+            why = {"error": error.message.strip().splitlines()[0], "error_type": error.type}
+            self.write_status(status.model_copy(update={"state": "failed", "eta_seconds": None, **why}))
 
     def process(self) -> ProcessRef | None:
         """The process that runs the job or ran it last; None if none was ever started."""
-        return self._read("process.json", ProcessRef) if (self.root / "process.json").is_file() else None
+        return self._read(PROCESS, ProcessRef) if (self.root / PROCESS).is_file() else None
 
     def write_process(self, process: ProcessRef) -> None:
         """Remember the process."""
-        self._write("process.json", process)
+        self._write(PROCESS, process)
 
     def joined(self, machine_rank: int) -> ProcessRef | None:
         """The process of rank 0 whose job a machine joined last; None if it never joined this job."""
-        name = f"joined.{machine_rank}.json"
+        name = f"joined-{machine_rank}.json"
         return self._read(name, ProcessRef) if (self.root / name).is_file() else None
 
     def write_joined(self, machine_rank: int, process: ProcessRef) -> None:
         """Remember that a machine joined."""
-        self._write(f"joined.{machine_rank}.json", process)
+        self._write(f"joined-{machine_rank}.json", process)
 
     def log_of(self, machine_rank: int) -> Path:
         """The log of a machine that joined the job."""
         return self.root / f"log.{machine_rank}.txt"
 
-    def last_checkpoint(self) -> Path | None:
-        """The latest inner checkpoint that was written to its end."""
-        # transformers writes trainer_state.json last.
-        whole = [path.parent for path in self.checkpoints.glob("checkpoint-*/trainer_state.json")]
-        return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    def lock_of(self, rank: int) -> Path:
+        """What the process of a rank holds locked for as long as it lives."""
+        return self.root / f"lock.{rank}"
+
+    def unpublished(self) -> Path:
+        """Where the trained policy is written until it is whole."""
+        output = Path(self.request().output)
+        return output.with_name(f".{output.name}.{self.job_id}")
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed left half written; none may be writing now."""
+        shutil.rmtree(self.unpublished(), ignore_errors=True)
+        for path in self.root.glob(".*"):
+            path.unlink(missing_ok=True)
 
     def metric_rows(self) -> list[dict[str, float]]:
         """The metrics of every step in order, less a last line that a crash cut short."""

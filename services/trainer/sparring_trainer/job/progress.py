@@ -1,14 +1,18 @@
-"""What a running job tells: a row of metrics per step, its status, and a summary."""
+"""What a running job tells: a row of metrics per step, its status with what it does now, and a summary."""
 
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from sparring_shared.artifacts import replacing, write_json
-from sparring_shared.wire.trainer import CheckpointRef, JobStatus
+from sparring_shared.artifacts import fsync, replacing, write_json
+from sparring_shared.wire.trainer import CheckpointRef, JobPhase, JobStatus, PhaseName
 from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.job.inner_checkpoints import complete
 
 _PAIRS = "pairs"
+_PHASE_SECONDS = 1.0
+"""How often a phase is told that goes on."""
 
 
 class Progress:
@@ -20,6 +24,15 @@ class Progress:
         self._writes = writes
         self._done: list[float] = []
         self._metrics: dict[str, float] = {}
+        self._phase: PhaseName | None = None
+        self._told = 0.0
+
+    def phase(self, name: PhaseName, done: int = 0, total: int | None = None) -> None:
+        """What the job does now. A job that tells nothing new for long is taken to hang, and ended."""
+        if self._writes and (name != self._phase or time.monotonic() - self._told > _PHASE_SECONDS):
+            self._phase, self._told = name, time.monotonic()
+            phase = JobPhase(name=name, done=done, total=total)
+            self._folder.write_status(self._folder.status().model_copy(update={"phase": phase}))
 
     def begin(self, step: int) -> None:
         """Training starts, or goes on, after `step` steps."""
@@ -40,6 +53,12 @@ class Progress:
                 stream.write(json.dumps({"step": step, **self._metrics}) + "\n")
         mean = (self._done[-1] - self._done[0]) / (len(self._done) - 1)
         self._status(step, mean * (self._total - step))
+
+    def saved(self, checkpoint: Path) -> None:
+        """An inner checkpoint is written by all processes; called in the first."""
+        # The rows of the steps that it stands for must outlive what it outlives.
+        fsync(self._folder.metrics)
+        complete(checkpoint)
 
     def succeed(self, metrics: dict[str, float], checkpoint: CheckpointRef) -> None:
         """The checkpoint is published; `metrics` are those of the last epoch."""

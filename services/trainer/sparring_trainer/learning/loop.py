@@ -6,11 +6,12 @@ over those pairs, and the same pairs form a step whatever the number of processe
 resuming stay the Trainer's.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -24,22 +25,38 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sparring_shared.algorithms import Algorithm, KtoConfig
 from sparring_shared.run_config import TrainingConfig
+from sparring_shared.wire.trainer import PhaseName
 from sparring_trainer.device_name import DeviceName
 from sparring_trainer.learning.batches import MicroBatch, Steps, micro_batches, rows
 from sparring_trainer.learning.device import use_cpu
+from sparring_trainer.learning.divergence import check_finite, diverged
 from sparring_trainer.learning.examples import Example
-from sparring_trainer.learning.objectives import PAIR_METRICS, kl_sums, measure
+from sparring_trainer.learning.losses import NotFinite
+from sparring_trainer.learning.models import writing
+from sparring_trainer.learning.objectives import PAIR_METRICS, Measured, kl_sums, measure
 
 T = TypeVar("T")
-OnStep: TypeAlias = Callable[[int, dict[str, float]], None]
-"""Called after each optimizer step with its number, from 1, and its metrics."""
+OnBatch: TypeAlias = Callable[[int, int], None]
+"""Called after each micro-batch of scoring with how many are done, and of how many."""
+
+
+class Listener(Protocol):
+    """Is told how the training goes, in each process."""
+
+    def phase(self, name: PhaseName, done: int = 0, total: int | None = None) -> None:
+        """What the training does now."""
+
+    def step(self, step: int, metrics: dict[str, float]) -> None:
+        """An optimizer step is done; steps count from 1."""
+
+    def saved(self, checkpoint: Path) -> None:
+        """All processes have written their part of a checkpoint; told to the first only."""
+
 
 _OPTIMIZERS = {"rmsprop": "rmsprop", "adamw": "adamw_torch"}
 
 
-def training_arguments(
-    folder: Path, config: TrainingConfig, seed: int, save_steps: int, device: DeviceName = "auto"
-) -> TrainingArguments:
+def training_arguments(folder: Path, config: TrainingConfig, seed: int, device: DeviceName = "auto") -> TrainingArguments:
     """The Trainer's arguments; creating them also sets up the device and the process group. `folder` gets checkpoints.
 
     Raises Unavailable where torch is built for GPUs and finds none, see `trains_on_cpu`.
@@ -59,9 +76,7 @@ def training_arguments(
         bf16=config.precision == "bf16",
         use_cpu=use_cpu(device),
         seed=seed,
-        save_strategy="steps",
-        save_steps=save_steps,
-        save_total_limit=1,
+        save_strategy="no",  # `SaveToGoOn` says when
         logging_steps=1,
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
@@ -82,7 +97,11 @@ def enable_gradient_checkpointing(model: PreTrainedModel) -> None:
 
 @torch.no_grad()
 def score(
-    model: nn.Module, examples: Sequence[Example], config: TrainingConfig, arguments: TrainingArguments
+    model: nn.Module,
+    examples: Sequence[Example],
+    config: TrainingConfig,
+    arguments: TrainingArguments,
+    on_batch: OnBatch = lambda done, total: None,
 ) -> NDArray[np.float32]:
     """log pi of the chosen and the rejected answer of every example, [N, 2], in the numerics of the training.
 
@@ -90,11 +109,13 @@ def score(
     """
     batches = micro_batches(range(len(examples)), [example.length for example in examples], config.micro_batch_tokens)
     scored: list[tuple[int, list[float]]] = []
-    for pairs in batches[arguments.process_index :: arguments.world_size]:
+    mine = batches[arguments.process_index :: arguments.world_size]
+    for number, pairs in enumerate(mine, 1):
         tensors = [tensor.to(arguments.device) for tensor in rows([examples[pair] for pair in pairs])]
         with torch.autocast(arguments.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
             logprobs = model(*tensors)
         scored += zip(pairs, logprobs.view(2, -1).T.tolist(), strict=True)
+        on_batch(number, len(mine))
     return np.array([pair for _, pair in sorted(gather_object(scored))], dtype=np.float32)
 
 
@@ -113,12 +134,24 @@ def part() -> None:
 
 
 class SaveToGoOn(TrainerCallback):
-    """Saves while steps remain: after the last one the policy is published, and there is nothing left to go on with."""
+    """Saves every so many seconds by the first process's clock, while steps remain: after the last the policy is published."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Count from here."""
+        self._since = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Called after the Trainer's own decision, which is to save at the end too."""
-        if state.global_step >= state.max_steps:
-            control.should_save = False
+        """Decide, in all processes alike."""
+        if state.global_step < state.max_steps:
+            control.should_save = agreed(time.monotonic() - self._since >= self._seconds)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Count from the end of a save, so that saving never takes up most of the time."""
+        self._since = time.monotonic()
 
 
 class StepTrainer(Trainer):
@@ -132,14 +165,16 @@ class StepTrainer(Trainer):
         *,
         algorithm: Algorithm,
         schedule_steps: int,
-        on_step: OnStep,
+        save_seconds: float,
+        listener: Listener,
     ) -> None:
-        super().__init__(model=model, args=arguments, train_dataset=steps, callbacks=[SaveToGoOn()])
+        super().__init__(model=model, args=arguments, train_dataset=steps, callbacks=[SaveToGoOn(save_seconds)])
         self._steps = steps
         self._algorithm = algorithm
         self._schedule_steps = schedule_steps
-        self._on_step = on_step
+        self._listener = listener
         self._step_metrics: dict[str, float] = {}
+        self._told: dict[str, float] = {}
 
     @staticmethod
     def get_optimizer_cls_and_kwargs(
@@ -179,15 +214,22 @@ class StepTrainer(Trainer):
             last = number == len(batches) - 1
             with nullcontext() if last else self.accelerator.no_sync(model):
                 logprobs = model(batch.input_ids, batch.starts, batch.lengths)
-                measured = measure(self._algorithm, batch, logprobs, kto_kl)
+                measured = self._measured(batch, logprobs, kto_kl)
                 loss = batch.weight * measured.loss.sum() / pairs
                 self.accelerator.backward(loss * self.args.world_size)
             total += batch.weight * measured.sums
+            self._listener.phase("training", number + 1, len(batches))
         total = self.accelerator.reduce(total, reduction="sum")
         assert isinstance(total, torch.Tensor)
         means = total / pairs
         self._step_metrics = {"pairs": pairs, **dict(zip(PAIR_METRICS, means.tolist(), strict=True))}
         return means[0]
+
+    def _measured(self, batch: MicroBatch, logprobs: torch.Tensor, kto_kl: torch.Tensor | None) -> Measured:
+        try:
+            return measure(self._algorithm, batch, logprobs, kto_kl)
+        except NotFinite as error:
+            raise diverged(f"step {self.state.global_step + 1}", str(error), self._told) from error
 
     @torch.no_grad()
     def _kto_kl(self, model: nn.Module, pairs: int, batches: Sequence[MicroBatch]) -> torch.Tensor:
@@ -208,4 +250,17 @@ class StepTrainer(Trainer):
         """Report a step; the Trainer's closing totals of its run are left out."""
         if "grad_norm" in logs:
             rates = {name: float(logs[name]) for name in ("learning_rate", "grad_norm")}
-            self._on_step(self.state.global_step, self._step_metrics | rates)
+            metrics = self._step_metrics | rates
+            check_finite(f"step {self.state.global_step}", metrics, self._told)
+            self._told = metrics
+            self._listener.step(self.state.global_step, metrics)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """The Trainer's, which counts only once all of it is on the disk."""
+        self._listener.phase("saving")
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        with writing(folder):
+            super()._save_checkpoint(model, trial)
+            PartialState().wait_for_everyone()
+            if self.args.process_index == 0:
+                self._listener.saved(folder)

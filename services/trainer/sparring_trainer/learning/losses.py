@@ -14,6 +14,10 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
+class NotFinite(ValueError):
+    """A loss was given something that is not a number."""
+
+
 def sppo_loss(
     chosen_logratio: Tensor,
     rejected_logratio: Tensor,
@@ -160,11 +164,11 @@ def similarity_gate(win_rate: float, similarity: float, strength: float) -> floa
 
 
 def _finite(**values: Tensor) -> list[Tensor]:
-    """The values, in fp32 at least. Raises ValueError for one that is not finite."""
+    """The values, in fp32 at least. Raises NotFinite for one that is not."""
     for name, value in values.items():
         finite = torch.isfinite(value)
         if not finite.all():
-            raise ValueError(f"{name} must be finite, but it holds {value[~finite].flatten()[0].item()}")
+            raise NotFinite(f"{name} must be finite, but it holds {value[~finite].flatten()[0].item()}")
     return [value.to(torch.promote_types(value.dtype, torch.float32)) for value in values.values()]
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from sparring_shared.artifacts import verified_digest
-from sparring_shared.errors import InvalidInput
+from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.wire.trainer import CheckpointRef
 from sparring_trainer.learning.logprobs import bind_scoring
 
@@ -24,6 +26,8 @@ _BESIDE_WEIGHTS = (
     "chat_template*",
     "generation_config.json",
 )
+_TORCH_WRITER = "inline_container"
+"""Where in torch a RuntimeError comes from when a file that it saves cannot be written."""
 _LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
@@ -89,6 +93,22 @@ def save_model(model: PreTrainedModel, folder: Path, source: Path, *, as_source:
     for pattern in _BESIDE_WEIGHTS:
         for path in source.glob(pattern):
             shutil.copyfile(path, folder / path.name)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Write a checkpoint. Raises Unavailable where its files cannot be written, as on a full disk."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and _TORCH_WRITER not in str(error):
+            raise
+        there = next(parent for parent in folder.absolute().parents if parent.is_dir())
+        free = shutil.disk_usage(there).free / 1e9
+        raise Unavailable(
+            f"The checkpoint {folder} cannot be written ({_first_line(error)}), with {free:.1f} GB free; make room there, and "
+            "the job goes on."
+        ) from error
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from sparring_trainer.job.folder import JobFolder, ProcessRef
+from sparring_shared.errors import Broken, Unavailable
+from sparring_trainer.job.folder import TRY_AGAIN, JobFolder, ProcessRef
+from sparring_trainer.job.identity import birth_of
 from sparring_trainer.settings import TrainerSettings
 
 GRACE_SECONDS = 5.0
@@ -33,7 +35,7 @@ def command(folder: Path, settings: TrainerSettings) -> list[str]:
 def environment(settings: TrainerSettings, inherited: Mapping[str, str]) -> dict[str, str]:
     """Variables of a job: all paths are local, so nothing is looked up on the hub."""
     variables = {**inherited, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
-    variables["SPARRING_TRAINER_CHECKPOINT_STEPS"] = str(settings.checkpoint_steps)
+    variables["SPARRING_TRAINER_CHECKPOINT_MINUTES"] = str(settings.checkpoint_minutes)
     variables["SPARRING_TRAINER_DEVICE"] = settings.device
     if settings.threads is not None:
         variables["OMP_NUM_THREADS"] = variables["MKL_NUM_THREADS"] = str(settings.threads)
@@ -43,10 +45,10 @@ def environment(settings: TrainerSettings, inherited: Mapping[str, str]) -> dict
     return variables
 
 
-def start(folder: JobFolder, settings: TrainerSettings) -> subprocess.Popen[bytes]:
-    """Start the job of a folder, its output appended to the folder's log, and write its process down."""
+def start(folder: JobFolder, settings: TrainerSettings, number: int) -> subprocess.Popen[bytes]:
+    """Start the job of a folder, its output appended to the folder's log, and write its process down as that start."""
     process = launch(folder, settings, folder.log)
-    folder.write_process(reference(process))
+    folder.write_process(ProcessRef(pid=process.pid, birth=birth_of(process.pid) or "", start=number))
     return process
 
 
@@ -63,42 +65,32 @@ def launch(folder: JobFolder, settings: TrainerSettings, log: Path) -> subproces
         )
 
 
-def reference(process: subprocess.Popen[bytes]) -> ProcessRef:
-    """What a child of this process is known by."""
-    return ProcessRef(pid=process.pid, created=psutil.Process(process.pid).create_time())
-
-
 def is_alive(reference: ProcessRef) -> bool:
-    """Whether this very process still runs: a later one that got the same id started at another time."""
+    """Whether this very process still runs, and no later one that got the same id."""
+    return birth_of(reference.pid) == reference.birth
+
+
+def stop(pid: int) -> None:
+    """End a process and all that it started: SIGTERM, and SIGKILL for what is left after GRACE_SECONDS."""
     try:
-        process = psutil.Process(reference.pid)
-        return abs(process.create_time() - reference.created) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        # `accelerate launch` gives each of its processes a group of its own, so the family is signalled one by one.
+        family = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return False
-
-
-def exit_code(child: subprocess.Popen[bytes]) -> int | None:
-    """How a process ended that is not alive any more; None if its threads do not end.
-
-    A killed process counts as dead while its other threads still end, and has no exit code until they have.
-    """
-    with suppress(subprocess.TimeoutExpired):
-        return child.wait(GRACE_SECONDS)
-    return None
-
-
-def stop(reference: ProcessRef) -> None:
-    """End the process and all that it started: SIGTERM, and SIGKILL for what is left after GRACE_SECONDS."""
-    if not is_alive(reference):
         return
-    process = psutil.Process(reference.pid)
-    # `accelerate launch` gives each of its processes a group of its own, so the family is signalled one by one.
-    family = [process, *process.children(recursive=True)]
     for number in (signal.SIGTERM, signal.SIGKILL):
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.send_signal(number)
         _, family = psutil.wait_procs(family, timeout=GRACE_SECONDS)
+
+
+def kind_of_end(exit_code: int | None) -> str:
+    """The type of the error of a job that ended without saying so itself.
+
+    A job whose exit code is not known went down with its service, or while that was down.
+    """
+    return (Unavailable if exit_code in (None, TRY_AGAIN) else Broken).type
 
 
 def last_words(exit_code: int | None, log: Path) -> str:

@@ -3,16 +3,24 @@
 Everything is read from the folders, so a service that was killed finds its job again, alive or dead, when it is back.
 """
 
+import logging
+import shutil
 import subprocess
 from threading import RLock
 
-from sparring_shared.errors import Conflict, NotFound
+from sparring_shared.errors import Broken, Conflict, NotFound, SparringError, Unavailable, error_of
 from sparring_shared.settings import FolderSettings
 from sparring_shared.wire.trainer import JobRequest, JobState, JobStatus
-from sparring_trainer.job.folder import JobFolder
+from sparring_trainer.job.folder import PROCESS, JobFolder
 from sparring_trainer.service import job_processes as processes
 from sparring_trainer.service.request_checks import check_data, check_paths, published
+from sparring_trainer.service.standstill import Standstill
 from sparring_trainer.settings import TrainerSettings
+
+log = logging.getLogger(__name__)
+
+LINGER_SECONDS = 60.0
+"""How long a process may take to end once its job has succeeded."""
 
 
 class Jobs:
@@ -23,13 +31,21 @@ class Jobs:
         self._folders = folders
         self._lock = RLock()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._standstill = Standstill()
         self._current: str | None = self._find_running()
 
     def put(self, job_id: str, request: JobRequest) -> tuple[JobStatus, bool]:
         """Start the job unless it runs or is done; returns its status and whether it is new.
 
-        Raises Conflict if the id stands for another request or another job is running, InvalidInput for a bad request.
+        Raises Conflict if the id stands for another request or another job is running, InvalidInput for a bad request,
+        Unavailable where the job's folder cannot be written.
         """
+        try:
+            return self._put(job_id, request)
+        except OSError as error:
+            raise Unavailable(f"The job {job_id} cannot be started ({error}); mend that, or make room on the disk.") from error
+
+    def _put(self, job_id: str, request: JobRequest) -> tuple[JobStatus, bool]:
         with self._lock:
             folder = self._folder(job_id)
             known = folder.exists()
@@ -49,6 +65,7 @@ class Jobs:
                 self._start(folder)
             else:
                 checkpoint, metrics = done
+                shutil.rmtree(folder.checkpoints, ignore_errors=True)
                 folder.write_status(_status(job_id, "succeeded", checkpoint=checkpoint, metrics=metrics))
             return self.get(job_id), not known
 
@@ -60,7 +77,8 @@ class Jobs:
     def get(self, job_id: str) -> JobStatus:
         """The job's status. Raises NotFound for an id that was never PUT.
 
-        A job is running as long as its process is, so when it is over its GPU memory is free.
+        A job is running as long as its process is, so when it is over its GPU memory is free. One that stands still, or whose
+        process stays after success, is ended by this look.
         """
         with self._lock:
             folder = self._folder(job_id)
@@ -68,21 +86,40 @@ class Jobs:
                 raise NotFound(f"There is no job {job_id}; PUT it first.")
             alive, exit_code = self._process(folder)
             status = folder.status()
-            if alive and status.state == "failed":
-                # One of its processes, perhaps on another machine, said why; the others could wait for it for long.
-                self._stop(folder, "failed", status.error)
-                return status
-            if alive:
-                return status.model_copy(update={"state": "running", "checkpoint": None, "error": None})
-            if status.state == "running":
-                status = self._end(folder, "failed", processes.last_words(exit_code, folder.log))
-            return status
+            if alive and not self._is_over(folder, status):
+                return status.model_copy(update={"state": "running", "checkpoint": None, "error": None, "error_type": None})
+            if not alive and status.state == "running":
+                words = processes.last_words(exit_code, folder.log)
+                self._end(folder, "failed", error_of(processes.kind_of_end(exit_code), words))
+            return folder.status()
+
+    def _is_over(self, folder: JobFolder, status: JobStatus) -> bool:
+        """Whether the job's processes, which are alive, had to be ended."""
+        still = self._standstill.seconds(status)
+        if status.state == "failed":
+            # One of its processes, perhaps on another machine, said why; the others could wait for it for long.
+            self._stop(folder, "failed", None)
+        elif status.state == "succeeded" and still > LINGER_SECONDS:
+            log.warning("the process of job %s did not end by itself after it had succeeded", folder.job_id)
+            self._stop(folder, "succeeded", None)
+        elif status.state == "running" and still > 60 * self._settings.stall_minutes:
+            sentence = (
+                f"The training job stood still for {self._settings.stall_minutes:g} minutes ({status.phase or 'starting'}) and "
+                "was ended. PUT it again to go on; if it was only slow, raise SPARRING_TRAINER_STALL_MINUTES."
+            )
+            log.warning("job %s: %s", folder.job_id, sentence)
+            self._stop(folder, "failed", Broken(sentence))
+        else:
+            return False
+        return True
 
     def delete(self, job_id: str) -> JobStatus:
         """Cancel the job if it runs; it can be PUT again. Raises NotFound for an id that was never PUT."""
         with self._lock:
+            folder = self._folder(job_id)
             if self.get(job_id).state == "running":
-                self._stop(self._folder(job_id), "cancelled", None)
+                self._stop(folder, "cancelled", None)
+                folder.sweep()
             return self.get(job_id)
 
     def close(self) -> None:
@@ -90,7 +127,7 @@ class Jobs:
         with self._lock:
             if (job_id := self.running()) is not None:
                 sentence = "The trainer service was stopped while the job ran; PUT it again to go on."
-                self._stop(self._folder(job_id), "failed", sentence)
+                self._stop(self._folder(job_id), "failed", Unavailable(sentence))
 
     def _folder(self, job_id: str) -> JobFolder:
         return JobFolder(self._settings.dir / job_id)
@@ -101,28 +138,32 @@ class Jobs:
 
     def _process(self, folder: JobFolder) -> tuple[bool, int | None]:
         """Whether the job's process runs, and if not, its exit code where this service was its parent."""
-        process = folder.process()
-        if process is not None and processes.is_alive(process):
-            return True, None
         child = self._children.get(folder.job_id)
-        return False, None if child is None else processes.exit_code(child)
+        if child is not None:
+            return child.poll() is None, child.returncode
+        process = folder.process()
+        return process is not None and processes.is_alive(process), None
 
     def _start(self, folder: JobFolder) -> None:
         folder.write_status(_status(folder.job_id, "running"))
-        self._children[folder.job_id] = processes.start(folder, self._settings)
+        known = [JobFolder(path.parent).process() for path in self._settings.dir.glob(f"*/{PROCESS}")]
+        number = 1 + max((process.start for process in known if process is not None), default=0)
+        self._children[folder.job_id] = processes.start(folder, self._settings, number)
         self._current = folder.job_id
 
-    def _stop(self, folder: JobFolder, state: JobState, error: str | None) -> None:
+    def _stop(self, folder: JobFolder, state: JobState, error: SparringError | None) -> None:
         process = folder.process()
         assert process is not None  # it runs, so it was written down
-        processes.stop(process)
+        processes.stop(process.pid)
         if folder.status().state == "running":
             self._end(folder, state, error)
 
-    def _end(self, folder: JobFolder, state: JobState, error: str | None) -> JobStatus:
-        status = folder.status().model_copy(update={"state": state, "error": error, "eta_seconds": None})
-        folder.write_status(status)
-        return status
+    def _end(self, folder: JobFolder, state: JobState, error: SparringError | None) -> None:
+        why = {"error": None, "error_type": None} if error is None else {"error": error.message, "error_type": error.type}
+        try:
+            folder.write_status(folder.status().model_copy(update={"state": state, "eta_seconds": None, **why}))
+        except OSError as full:
+            raise Unavailable(f"The state of job {folder.job_id} cannot be written ({full}); make room on that disk.") from full
 
 
 def _status(job_id: str, state: JobState, **known: object) -> JobStatus:

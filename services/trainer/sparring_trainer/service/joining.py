@@ -13,8 +13,9 @@ from threading import Event, Thread
 
 from fastapi import FastAPI
 
+from sparring_shared.errors import Broken
 from sparring_shared.http import create_service
-from sparring_trainer.job.folder import JobFolder, ProcessRef
+from sparring_trainer.job.folder import PROCESS, JobFolder, ProcessRef
 from sparring_trainer.service import job_processes as processes
 from sparring_trainer.settings import TrainerSettings
 
@@ -28,9 +29,9 @@ def latest_job(jobs: Path) -> tuple[JobFolder, ProcessRef] | None:
 
     A job that is started again has another process.
     """
-    folders = [JobFolder(path.parent) for path in jobs.glob("*/process.json")]
+    folders = [JobFolder(path.parent) for path in jobs.glob(f"*/{PROCESS}")]
     started = [(folder, process) for folder in folders if (process := folder.process()) is not None]
-    return max(started, key=lambda job: job[1].created, default=None)
+    return max(started, key=lambda job: job[1].start, default=None)
 
 
 class Joiner:
@@ -58,7 +59,8 @@ class Joiner:
             self.end()
         elif state == "running" and self._exit_code:
             # Said again at each look until it stays: rank 0 may have written its progress over it.
-            folder.write_failure(f"On machine {rank}: {processes.last_words(self._exit_code, folder.log_of(rank))}")
+            words = processes.last_words(self._exit_code, folder.log_of(rank))
+            folder.write_failure(Broken(f"On machine {rank}: {words}"))
         # Once started without the others, a part of a job never comes together with them: one try for each start.
         if state == "running" and process != folder.joined(rank):
             folder.write_joined(rank, process)
@@ -70,8 +72,8 @@ class Joiner:
         """End this machine's part of a job, if it has one under way."""
         self._reap()
         if self._part is not None:
-            processes.stop(processes.reference(self._part))
-            processes.exit_code(self._part)
+            processes.stop(self._part.pid)
+            self._part.poll()
             self._part = None
 
     def _reap(self) -> None:

@@ -1,0 +1,157 @@
+"""A database looked at without changing it, whether or not a controller runs: its runs, and what can be said of it."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from sparring_controller.store import runs
+from sparring_controller.store.clock import now
+from sparring_controller.store.records import RunSnapshot
+from sparring_controller.store.tables import metadata
+from sparring_shared.errors import InvalidInput, Unavailable
+from sparring_shared.records import Record
+
+
+class Absent(Unavailable):
+    """No controller has made this database yet."""
+
+
+class DatabaseFacts(Record):
+    """What a database is: `kind` with its version, e.g. `SQLite 3.45.1`.
+
+    `logged` says of SQLite whether it writes ahead to a log (WAL). `missing` are tables and columns of this Sparring that are
+    not there. `refuses` says why nothing could be written, None where it could. `clock` is how many seconds its clock is
+    ahead of ours, None where it has none of its own.
+    """
+
+    kind: str
+    logged: bool | None = None
+    missing: tuple[str, ...] = ()
+    refuses: str | None = None
+    clock: float | None = None
+
+
+@contextmanager
+def reading_only(url: str, seconds: float) -> Iterator[Connection]:
+    """A transaction that cannot write, on a database that is there; it waits `seconds` for a connection or a lock.
+
+    Raises Absent for an SQLite file that is not there, InvalidInput for a URL that cannot be used here.
+    """
+    engine = _engine(url, seconds)
+    try:
+        with engine.connect() as connection, connection.begin():
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot]:
+    """One run, or all of them, newest first, as the database holds them.
+
+    Raises NotFound for a run that it does not hold, Unavailable for a database of another Sparring, and what `reading_only`
+    and a database that does not answer raise.
+    """
+    with reading_only(url, seconds) as connection:
+        lacking = next(_missing(connection), None)
+        if lacking is not None:
+            raise Unavailable(f"Its database is of another Sparring (it has no {lacking}), which a start of this one mends.")
+        wanted = [row.run_id for row in runs.every(connection)] if run_id is None else [run_id]
+        return [runs.snapshot(connection, each) for each in wanted]
+
+
+def facts(url: str, seconds: float) -> DatabaseFacts:
+    """What the database says of itself. Raises DatabaseTrouble when it does not answer, and what `reading_only` raises."""
+    file = sqlite_file(url)
+    with reading_only(url, seconds) as connection:
+        missing = tuple(_missing(connection))
+        if file is not None:
+            kind, refuses = f"SQLite {sqlite3.sqlite_version}", _locked(file, seconds)
+            return DatabaseFacts(kind=kind, logged=_logged(file), missing=missing, refuses=refuses)
+        version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+        refuses, clock = _forbidden(connection, made=not missing), _clock(connection)
+        return DatabaseFacts(kind=f"{connection.dialect.name} {version}", missing=missing, refuses=refuses, clock=clock)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database, None for another. Raises InvalidInput for a URL that cannot be used here."""
+    parsed = _parsed(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
+def _engine(url: str, seconds: float) -> Engine:
+    file = sqlite_file(url)
+    if file is not None:
+        if not file.is_file():
+            raise Absent(f"There is no database at {file} yet; the controller makes it when it starts.")
+        return create_engine("sqlite://", creator=lambda: _sqlite(file, seconds), poolclass=NullPool)
+    waits = {"connect_timeout": max(2, round(seconds)), "options": f"-c statement_timeout={round(seconds * 1000)}"}
+    try:
+        engine = create_engine(_parsed(url), connect_args=waits, poolclass=NullPool)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise InvalidInput(f"SPARRING_DATABASE_URL names no database that can be used here: {error}.") from None
+    return engine.execution_options(postgresql_readonly=True)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise InvalidInput(f"SPARRING_DATABASE_URL names no database that can be used here: {error}.") from None
+
+
+def _sqlite(file: Path, seconds: float) -> sqlite3.Connection:
+    """A read-only connection. Even that would leave a log behind where there is none: then the file alone is the database."""
+    logged = file.with_name(f"{file.name}-wal").exists()
+    uri = f"{file.absolute().as_uri()}?mode=ro{'' if logged else '&immutable=1'}"
+    return sqlite3.connect(uri, uri=True, timeout=seconds, isolation_level=None, check_same_thread=False)
+
+
+def _logged(file: Path) -> bool:
+    """By the file's head, as a connection that takes the file for immutable does not say."""
+    with file.open("rb") as stream:
+        return stream.read(20)[18:] == bytes((2, 2))
+
+
+def _locked(file: Path, seconds: float) -> str | None:
+    """Take the lock that every write needs, and give it back."""
+    uri = f"{file.absolute().as_uri()}?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=seconds, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return str(error)
+    return None
+
+
+def _forbidden(connection: Connection, *, made: bool) -> str | None:
+    recovering, read_only = connection.execute(
+        text("SELECT pg_is_in_recovery(), (SELECT reset_val FROM pg_settings WHERE name = 'default_transaction_read_only')")
+    ).one()
+    if recovering or read_only == "on":
+        return "it is a replica, or set to be read only"
+    right = "has_table_privilege('runs', 'UPDATE')" if made else "has_schema_privilege(current_schema(), 'CREATE')"
+    return None if connection.execute(text(f"SELECT {right}")).scalar_one() else "its user may not write"
+
+
+def _clock(connection: Connection) -> float:
+    began = time.time()
+    return now(connection) - (began + time.time()) / 2
+
+
+def _missing(connection: Connection) -> Iterator[str]:
+    there = inspect(connection)
+    names = set(there.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in names:
+            yield table.name
+            continue
+        columns = {column["name"] for column in there.get_columns(table.name)}
+        yield from (f"{table.name}.{column.name}" for column in table.columns if column.name not in columns)
