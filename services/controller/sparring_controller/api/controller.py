@@ -30,7 +30,15 @@ from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringErr
 from sparring_shared.paths import RunPaths, within
 from sparring_shared.prompt_sources import NamedSource
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.controller import (
+    AS_IT_IS,
+    ResumeRequest,
+    RoundsAccepted,
+    RoundStatus,
+    RunList,
+    RunStatus,
+    StageName,
+)
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -91,13 +99,13 @@ class Controller:
 
         def effect(connection: Connection) -> RoundsAccepted:
             run = _revived(connection, run_id)
-            completed = completed_rounds(runs.snapshot(connection, run_id))
+            completed = completed_rounds(runs.outline(connection, run_id, "evaluate"))
             # The round that failed is the next one: it is played again, not one more.
             last = max(run.requested_rounds, completed + count) if run.control == "failed" else run.requested_rounds + count
             _require_prompts(run.config, last)
             runs.change(connection, run_id, requested_rounds=last, settled=False)
             first = min(run.requested_rounds + 1, last) if run.control != "failed" else completed + 1
-            state = run_state(runs.snapshot(connection, run_id))
+            state = run_state(runs.outline(connection, run_id, "evaluate"))
             return RoundsAccepted(run_id=run_id, round=first, last_round=last, status=state)
 
         answer = replies.once(self.database, request, RoundsAccepted, effect)
@@ -112,7 +120,7 @@ class Controller:
             if run.control not in ("active", "paused"):
                 raise Conflict(f"The run {run_id} has {run.control}; there is nothing to pause.")
             runs.change(connection, run_id, control="paused")
-            return run_status(runs.snapshot(connection, run_id))
+            return run_status(runs.outline(connection, run_id))
 
         return replies.once(self.database, request, RunStatus, effect)
 
@@ -132,11 +140,11 @@ class Controller:
                 _write_config(places, config)
                 runs.change_config(connection, run_id, config)
             if found is not None:
-                begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
+                begun = [row.round for row in runs.outline(connection, run_id, "generate").stages]
                 judges = accepted(run.judge, found, max(begun, default=0) + 1)
                 write_judges(places, judges)
                 runs.change(connection, run_id, judge=judges.model_dump_json())
-            return run_status(runs.snapshot(connection, run_id))
+            return run_status(runs.outline(connection, run_id))
 
         answer = replies.once(self.database, request, RunStatus, effect)
         advance(self.database, self.doorbell, run_id)
@@ -203,7 +211,7 @@ class Controller:
 
     def _snapshot(self, run_id: str) -> RunSnapshot:
         with self.database.reading() as connection:
-            return runs.snapshot(connection, run_id)
+            return runs.outline(connection, run_id)
 
     def _checked_base(self, config: RunConfig) -> CheckpointRef:
         if config.evaluation.checker is not None:
@@ -229,7 +237,8 @@ def _status(connection: Connection, run_id: str, *, with_rounds: bool = True) ->
     """What is told of a run, also where its records cannot be read. Raises NotFound."""
     try:
         with runs.readable(connection, run_id):
-            return run_status(runs.snapshot(connection, run_id), with_rounds=with_rounds)
+            names: tuple[StageName, ...] = () if with_rounds else ("evaluate",)
+            return run_status(runs.outline(connection, run_id, *names), with_rounds=with_rounds)
     except runs.Unreadable as error:
         return unreadable_status(error.run)
 

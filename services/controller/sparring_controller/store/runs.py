@@ -17,6 +17,7 @@ from sparring_controller.store.records import RunRow, RunSnapshot, UnreadableRun
 from sparring_controller.store.tables import runs
 from sparring_shared.errors import Conflict, InvalidInput, NotFound
 from sparring_shared.run_config import RunConfig, explain
+from sparring_shared.wire.controller import StageName
 
 _JSON = ("config", "base", "prompts", "judge")
 _HEAD = (runs.c.run_id, runs.c.name, runs.c.control, runs.c.requested_rounds, runs.c.created_at)
@@ -79,6 +80,16 @@ def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunS
     run = get(connection, run_id, lock=lock)
     with readable(connection, run_id):
         return RunSnapshot(run=run, stages=stages.of_run(connection, run_id))
+
+
+def outline(connection: Connection, run_id: str, *names: StageName) -> RunSnapshot:
+    """What people are told of a run: its stages, if wanted only those of these names, without most of their results.
+
+    Raises NotFound, Unreadable.
+    """
+    run = get(connection, run_id)
+    with readable(connection, run_id):
+        return RunSnapshot(run=run, stages=stages.outline(connection, run_id, *names))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, or_, select, true, update
 
 from sparring_controller.store.clock import Now, now
 from sparring_controller.store.records import StageRow
@@ -50,6 +50,16 @@ def at(connection: Connection, run_id: str, number: int, stage: StageName, shard
 def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     """All stages of a run, by round, stage and shard."""
     return _rows(connection, stages.c.run_id == run_id)
+
+
+def outline(connection: Connection, run_id: str, *names: StageName) -> tuple[StageRow, ...]:
+    """All stages of a run, if wanted only those of these names; without the results of what there may be thousands of."""
+    result = case((stages.c.stage.in_(("prompts", "evaluate")), stages.c.result), else_=None).label("result")
+    columns = [column for column in stages.c if column is not stages.c.result]
+    wanted = stages.c.stage.in_(names) if names else true()
+    query = select(*columns, result).where(stages.c.run_id == run_id, wanted)
+    ordered = query.order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    return tuple(_row(found) for found in connection.execute(ordered).mappings())
 
 
 def of_rounds(connection: Connection, run_id: str, rounds: Sequence[int], *names: StageName) -> tuple[StageRow, ...]:
