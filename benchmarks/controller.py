@@ -151,19 +151,15 @@ def idle(folder: Path, runs: Sequence[int], minutes: float) -> list[Idle]:
 
 
 def _copy_run(database: Path, run_id: str, count: int) -> None:
-    """Have `count` runs like this one in the database; 0 leaves none."""
+    """Have `count` runs like this one in the database, and no other; the first is put aside for the next count."""
     connection = sqlite3.connect(database, timeout=60)
     with connection:
-        there = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-        if count == 0:
-            # Kept aside, as the next count begins with it.
-            connection.execute("CREATE TABLE aside_runs AS SELECT * FROM runs")
-            connection.execute("CREATE TABLE aside_stages AS SELECT * FROM stages")
-            connection.execute("DELETE FROM runs")
-            connection.execute("DELETE FROM stages")
-        for number in range(there if count else 0, count):
-            for table, own in (("runs", ("run_id",)), ("stages", ("key", "run_id"))):
-                columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        for table, own in (("runs", ("run_id",)), ("stages", ("key", "run_id"))):
+            kept = f"CREATE TABLE IF NOT EXISTS aside_{table} AS SELECT * FROM {table} WHERE run_id = '{run_id}'"
+            connection.execute(kept)
+            connection.execute(f"DELETE FROM {table}")
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for number in range(count):
                 values = [f"'{number}-' || {name}" if name in own else name for name in columns]
                 connection.execute(f"INSERT INTO {table} SELECT {', '.join(values)} FROM aside_{table}")
     connection.close()
