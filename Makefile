@@ -1,6 +1,6 @@
 # One word per chore; each sets itself up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check compose-test e2e gpu-test judge-parity nightly up down lock versions sbom openapi golden clean
+.PHONY: help setup demo test check compose-test e2e chaos gpu-test judge-parity nightly up down lock versions sbom openapi golden clean
 
 # The first Python of a supported version that really runs.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -25,6 +25,9 @@ check: setup  ## Formatting, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+chaos: setup  ## Runs under kill -9, a full disk, a database that hangs, a clock that steps; SHORT=1: five minutes of it
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(SHORT),--short) $(ARGS)
 
 compose-test: setup  ## Build the images, docker compose up, a round in containers (starts an engine of its own if it must)
 	@$(BIN)/python scripts/compose_test.py

@@ -40,6 +40,7 @@ class Outcome:
 STAGES = (
     Stage("all methods on games", ".venv/bin/sparring games --all"),
     Stage("the demo", "sh -c 'rm -rf runs/nightly && .venv/bin/sparring demo --runs-dir runs/nightly'"),
+    Stage("runs under violence", "make chaos"),
     Stage("the real llm-blender and our judge", "make judge-parity"),
     Stage("judge of 6 layers against llm-blender", ".venv/bin/python benchmarks/judge.py --size 6x768 --prompts 4 --rounds 1"),
     Stage("judge of PairRM's size against it", ".venv/bin/python benchmarks/judge.py --size 24x1024 --prompts 1 --rounds 1"),

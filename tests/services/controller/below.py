@@ -5,6 +5,7 @@ It keeps their contracts (policy header, one answer per item, jobs by id) and no
 
 import hashlib
 import json
+import shutil
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from fastapi.responses import JSONResponse
 
 from sparring_shared.artifacts import publish_checkpoint
 from sparring_shared.errors import Conflict, InvalidInput, NotFound, PolicyMismatch, SparringError
+from sparring_shared.hashes import file_sha256
 from sparring_shared.http import error_answer
 from sparring_shared.preference import pairwise_probs, scores, win_rates
 from sparring_shared.records import JudgeRef
@@ -43,9 +45,10 @@ class Below:
     `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
     error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
     items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `sampling_fails` are errors that a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of
-    choices by index and their finish reason by text. The generator serves the model in `root` with a `context` in words.
-    `sampling_fails` are errors that a prompt is answered with before it is answered at all.
+    `sampling_fails` are errors that a prompt is answered with before it is answered at all. `bodies` are what the policy was
+    asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of choices by index and their finish
+    reason by text. `steady`: the chat template prints the same each time, and the weights follow from the pairs. The generator
+    serves the model in `root` with a `context` in words.
     """
 
     def __init__(self) -> None:
@@ -54,6 +57,7 @@ class Below:
         self.policy = PolicyStatus(version=0, digest="none", path="", state="ready")
         self.jobs: dict[str, JobStatus] = {}
         self.starts: list[JobRequest] = []
+        self.asked: dict[str, JobRequest] = {}
         self.slept: list[bool] = []
         self.looks_until_done = 1
         self.job_fails = 0
@@ -84,6 +88,7 @@ class Below:
         self.answers_may_go = threading.Event()
         self.answers_may_go.set()
         self.answering = threading.Event()
+        self.steady = False
         self.lock = threading.Lock()
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
@@ -146,7 +151,7 @@ def create_below(below: Below) -> FastAPI:
         response.headers[POLICY_HEADER] = below.claims_to_be or below.policy.digest
         with below.lock:
             below.bodies.append(body)
-            text = rendered(body, len(below.bodies))
+            text = rendered(body, 0 if below.steady else len(below.bodies))
         choices = [_choice(below, prompt, body, i) for i in range(body["n"])]
         return {"choices": choices, "prompt_text": text, "prompt_token_ids": list(text.encode())}
 
@@ -193,7 +198,11 @@ def create_below(below: Below) -> FastAPI:
         if below.busy:
             below.busy -= 1
             raise Conflict("The trainer is busy with job other.")
+        other = running().job_id
+        if other not in (None, job_id):
+            raise Conflict(f"The trainer is busy with job {other}.")
         below.starts.append(body)
+        below.asked[job_id] = body
         below.slept.append(below.policy.state == "asleep")
         below.jobs[job_id] = _status(job_id, "running", 0)
         return below.jobs[job_id]
@@ -301,9 +310,12 @@ def _moved(below: Below, job: JobStatus) -> JobStatus:
     if below.job_fails:
         below.job_fails -= 1
         return _status(job.job_id, "failed", job.step, error="The training job was killed (signal 9).")
-    request = below.starts[-1]
+    request = below.asked[job.job_id]
     output = Path(request.output)
-    temporary = model_folder(output.with_name(f".{output.name}.new"), f"weights {request.version}")
+    temporary = output.with_name(f".{output.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    learned = "".join(file_sha256(Path(pairs)) for pairs in request.pairs) if below.steady else ""
+    model_folder(temporary, f"weights {request.version}{learned}")
     digest = publish_checkpoint(temporary, output, request.version)
     metrics = {"loss": 0.25, "final_chosen_logratio": 1.5, "final_rejected_logratio": -2.0}
     checkpoint = CheckpointRef(version=request.version, digest=digest, path=str(output))

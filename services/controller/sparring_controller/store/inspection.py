@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from sparring_controller.store import runs
 from sparring_controller.store.clock import now
-from sparring_controller.store.records import RunSnapshot
+from sparring_controller.store.records import RunSnapshot, UnreadableRun
 from sparring_controller.store.tables import metadata
 from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.records import Record
@@ -52,7 +52,7 @@ def reading_only(url: str, seconds: float) -> Iterator[Connection]:
         engine.dispose()
 
 
-def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot]:
+def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot | UnreadableRun]:
     """One run, or all of them, newest first, as the database holds them.
 
     Raises NotFound for a run that it does not hold, Unavailable for a database of another Sparring, and what `reading_only`
@@ -62,8 +62,14 @@ def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot]
         lacking = next(_missing(connection), None)
         if lacking is not None:
             raise Unavailable(f"Its database is of another Sparring (it has no {lacking}), which a start of this one mends.")
-        wanted = [row.run_id for row in runs.every(connection)] if run_id is None else [run_id]
-        return [runs.snapshot(connection, each) for each in wanted]
+        return [_kept(connection, each) for each in (runs.ids(connection) if run_id is None else [run_id])]
+
+
+def _kept(connection: Connection, run_id: str) -> RunSnapshot | UnreadableRun:
+    try:
+        return runs.snapshot(connection, run_id)
+    except runs.Unreadable as error:
+        return error.run
 
 
 def facts(url: str, seconds: float) -> DatabaseFacts:

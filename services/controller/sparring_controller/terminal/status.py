@@ -4,12 +4,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparring_controller.api.run_status import run_status
+from sparring_controller.api.run_status import run_status, unreadable_status
 from sparring_controller.doctor.examination import answer
 from sparring_controller.local.services import LocalServices
 from sparring_controller.local.settings_here import settings_here
 from sparring_controller.store.database import DatabaseTrouble
 from sparring_controller.store.inspection import Absent, kept_runs
+from sparring_controller.store.records import UnreadableRun
 from sparring_controller.terminal.controllers import find_controller
 from sparring_controller.terminal.shown_runs import show_run, show_runs
 from sparring_shared.errors import Unavailable
@@ -47,4 +48,7 @@ def _from_database(local: LocalServices, run_id: str | None) -> list[RunStatus]:
         raise Unavailable(f"{none} {error.message}") from None
     except (TimeoutError, DatabaseTrouble) as error:
         raise Unavailable(f"{none} Its database does not answer either ({type(error).__name__}).") from None
-    return [run_status(snapshot, with_rounds=run_id is not None) for snapshot in kept]
+    return [
+        unreadable_status(found) if isinstance(found, UnreadableRun) else run_status(found, with_rounds=run_id is not None)
+        for found in kept
+    ]

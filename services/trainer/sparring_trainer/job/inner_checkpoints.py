@@ -8,7 +8,8 @@ import logging
 import shutil
 from pathlib import Path
 
-from sparring_shared.artifacts import file_sha256, fsync, write_json
+from sparring_shared.artifacts import fsync, write_json
+from sparring_shared.hashes import file_sha256
 
 log = logging.getLogger(__name__)
 

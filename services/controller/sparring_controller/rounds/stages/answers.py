@@ -38,7 +38,7 @@ def sample_all(
     When another run has the policy changed in between, it is loaded again and the answers still missing are asked for
     again; after five times PolicyMismatch is raised. Whatever is raised, what has come is kept for the next attempt.
     """
-    answers = _kept(work, policy, prompts, sampling)
+    answers = _kept(work, policy, prompts, sampling) if work.joins_answers else {}
     before, dropped = len(answers), Counter[str]()
     missing = [prompt for prompt in prompts if prompt.prompt_id not in answers]
     try:
@@ -52,7 +52,7 @@ def sample_all(
         if missing:
             raise PolicyMismatch("The policy on the generator was replaced again and again; let one run sample at a time.")
     except SparringError:
-        if len(answers) > before:
+        if work.joins_answers and len(answers) > before:
             _keep(work, policy, prompts, sampling, answers)
         raise
     return answers, dropped

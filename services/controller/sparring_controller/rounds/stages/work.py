@@ -90,6 +90,11 @@ class Work:
         return claimed - began + time.monotonic() - self._claimed
 
     @property
+    def joins_answers(self) -> bool:
+        """Whether the answers of several attempts at a shard may be put together."""
+        return True
+
+    @property
     def judge(self) -> JudgeClient:
         """The judge whose preferences are trained on; it answers as the one that the run is pinned to, or not at all."""
         return self._judge(self.config.judge.service, "judge.service")
