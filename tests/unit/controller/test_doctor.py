@@ -26,6 +26,7 @@ from sparring_controller.doctor.redis_answers import answering, verdict
 from sparring_controller.local.redis_server import redis_program
 from sparring_controller.settings import read_settings
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_shared.errors import InvalidInput
 
 
@@ -165,7 +166,7 @@ def test_a_database_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
     assert database_says(url) == ("ok", f"There is no database at {file} yet; the controller makes it when it starts.")
     assert not file.exists()
     kept = Database(url)
-    kept.create_tables()
+    migrate(kept)
     assert database_says(url) == (
         "ok",
         f"SQLite {sqlite3.sqlite_version} answers and can be written to, journal mode wal.",
@@ -181,7 +182,7 @@ def test_databases_that_cannot_be_used(tmp_path: Path, silent: int, monkeypatch:
     file = tmp_path / "sparring.db"
     url, kind = f"sqlite:///{file}", f"SQLite {sqlite3.sqlite_version}"
     kept = Database(url)
-    kept.create_tables()
+    migrate(kept)
     with kept.writing():
         assert database_says(url) == (
             "wrong",

@@ -13,6 +13,7 @@ import rows
 from rich.console import Console
 
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_controller.terminal import status
 from sparring_controller.terminal.status import show_status
 from sparring_shared.errors import NotFound, Unavailable
@@ -36,7 +37,8 @@ from sparring_controller.store import runs
 from sparring_controller.store.database import Database
 from sparring_controller.store.tables import stages
 database = Database({url!r})
-database.create_tables()
+from sparring_controller.store.schema import migrate
+migrate(database)
 with database.writing() as connection:
     runs.add(connection, rows.run(requested_rounds=2))
     base = {{"answers": rows.file(), "report": reports.BASE.model_dump(mode="json")}}
@@ -96,7 +98,7 @@ def test_runs_are_told_of_after_everything_was_killed(tmp_path: Path) -> None:
 def test_a_database_that_was_closed_is_read_without_leaving_a_file(tmp_path: Path) -> None:
     url = killed(tmp_path / "runs")
     database = Database(url)
-    database.create_tables()
+    migrate(database)
     database.close()
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["sparring.db"]
     assert "small-1: running, 0 of 2 rounds" in shown(tmp_path / "runs", "small-1")

@@ -73,8 +73,9 @@ class StageRow(Record):
     """One stage of one round (and shard), the unit of work, of leases and of commits.
 
     `token` grows with every claim: only the latest owner may commit. `attempt` counts errors, `lapses` counts owners that
-    were lost, `outages` counts the services that went away after they had answered. `rung_at` is when Redis was last told. `result` stands once the stage is done; `progress` is what a stage
-    keeps between two looks at long work. `waiting_since` stands while a service does not answer, for one outage.
+    were lost, `outages` counts the services that went away after they had answered. `rung_at` is when Redis was last told.
+    `result` stands once the stage is done; `progress` is what a stage keeps between two looks at long work. `waiting_since`
+    stands while a service does not answer, for one outage.
     """
 
     key: str

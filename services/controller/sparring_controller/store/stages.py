@@ -169,7 +169,7 @@ def waited(connection: Connection, row: StageRow) -> float:
 
 
 def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
-    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered since the last wait."""
+    """A service does not answer: try again in `seconds`, which is no attempt. `anew`: it had answered since the last wait."""
     since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
     outages = stages.c.outages + int(anew)
     return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
