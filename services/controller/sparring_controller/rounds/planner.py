@@ -75,14 +75,14 @@ def settled(snapshot: RunSnapshot) -> bool:
 def overdue(row: StageRow, now: float, patience: float) -> bool:
     """Whether a stage should long have been taken up by a worker: its message may be lost, or its worker is.
 
-    `patience` is in seconds, and counted from the last time that Redis was told. A stage that Redis never was told of is
-    not overdue but new.
+    `patience` is in seconds, and counted from the last time that Redis was told. A stage that waits and that Redis never was
+    told of is not overdue but new; one that runs may have been claimed before it was written down that Redis was told.
     """
-    if row.rung_at is None or now - row.rung_at <= patience:
+    if row.rung_at is not None and now - row.rung_at <= patience:
         return False
     match row.state:
         case "pending" | "waiting":
-            return True
+            return row.rung_at is not None
         case "running":
             return row.lease_until < now
         case _:
@@ -104,33 +104,35 @@ def _wanted(snapshot: RunSnapshot) -> Iterator[_Place]:
     for number in range(1, snapshot.run.requested_rounds + 1):
         if snapshot.done(number, "evaluate") is None:
             yield number, "prompts", 0
-            for shard in range(_shards(snapshot, number)):
-                for stage in SHARDED:
-                    yield number, stage, shard
-            yield number, "train", 0
+            yield from _of_round(snapshot, number)
             yield number, "evaluate", 0
 
 
+def _of_round(snapshot: RunSnapshot, number: int) -> Iterator[_Place]:
+    """What is made of the prompts of a round."""
+    for shard in range(_shards(snapshot, number)):
+        for stage in SHARDED:
+            yield number, stage, shard
+    yield number, "train", 0
+
+
 def _next(snapshot: RunSnapshot, after: StageRow) -> Iterator[_Place]:
-    """What a stage is an input of."""
+    """What builds on a stage, be it by way of others: one that is done again may find them done, or undone."""
     number, shard = after.round, after.shard
     match after.stage:
         case "prompts":
-            for each in range(_shards(snapshot, number)):
-                yield number, "generate", each
-        case "generate":
-            yield number, "judge", shard
-        case "judge":
-            yield number, "select", shard
-        case "select":
+            yield from _of_round(snapshot, number)
+        case "generate" | "judge" | "select":
+            for stage in SHARDED:
+                yield number, stage, shard
             yield number, "train", 0
         case "train":
             yield number, "evaluate", 0
             if number < snapshot.run.requested_rounds:
                 yield number + 1, "prompts", 0
         case "evaluate":
-            if number < snapshot.run.requested_rounds:
-                yield number + 1, "evaluate", 0
+            for later in range(number + 1, snapshot.run.requested_rounds + 1):
+                yield later, "evaluate", 0
 
 
 def _inputs(snapshot: RunSnapshot, number: int, stage: StageName, shard: int) -> list[StageRow] | None:
@@ -143,8 +145,10 @@ def _inputs(snapshot: RunSnapshot, number: int, stage: StageName, shard: int) ->
             needed = [(number, "prompts", 0)]
         case "judge":
             needed = [(number, "generate", shard)]
-        case "select":
+        case "select" if snapshot.done(number, "generate", shard):
             needed = [(number, "judge", shard)]
+        case "select":
+            return None
         case "train":
             if snapshot.done(number, "prompts") is None:
                 return None

@@ -53,7 +53,8 @@ def _around(connection: Connection, run_id: str, after: StageRow | None) -> RunS
         return RunSnapshot(run=run, stages=stages.unfinished(connection, run_id))
     number = after.round
     if after.stage in ("train", "evaluate"):
-        rows = stages.of_rounds(connection, run_id, (0, number - 1, number, number + 1), "prompts", "train", "evaluate")
+        next_prompts = stages.of_rounds(connection, run_id, (number + 1,), "prompts")
+        rows = (*next_prompts, *stages.named(connection, run_id, ("train", "evaluate")))
     elif after.stage == "prompts" or (after.stage == "select" and stages.all_selected(connection, run_id, number)):
         rows = stages.of_rounds(connection, run_id, (number,))
     else:

@@ -36,6 +36,7 @@ class Past:
         if number not in self._rounds:
             with self._reading() as connection:
                 self._rounds[number] = stages.of_rounds(connection, self._run_id, (number,))
+            self._found |= {(number, row.stage, row.shard): row for row in self._rounds[number]}
         return self._rounds[number]
 
     def named(self, *names: StageName) -> tuple[StageRow, ...]:

@@ -92,6 +92,14 @@ def outline(connection: Connection, run_id: str, *names: StageName) -> RunSnapsh
         return RunSnapshot(run=run, stages=stages.outline(connection, run_id, *names))
 
 
+def look(connection: Connection, run_id: str, *names: StageName) -> RunSnapshot | UnreadableRun:
+    """The same, or what is known of a run that cannot be read. Raises NotFound."""
+    try:
+        return outline(connection, run_id, *names)
+    except Unreadable as error:
+        return error.run
+
+
 @contextmanager
 def readable(connection: Connection, run_id: str) -> Iterator[None]:
     """Within, what is parsed are records of this run: one that does not fit raises Unreadable."""
@@ -99,9 +107,14 @@ def readable(connection: Connection, run_id: str) -> Iterator[None]:
         yield
     except (ValidationError, json.JSONDecodeError, InvalidInput) as error:
         head = connection.execute(select(*_HEAD).where(runs.c.run_id == run_id)).mappings().one()
-        why = explain(error.errors()) if isinstance(error, ValidationError) else str(error)
-        message = f"The run {run_id} cannot be read: {why} Use the Sparring that made it, or cancel it."
-        raise Unreadable(UnreadableRun(**head, error=message)) from error
+        raise Unreadable(unreadable(head, error)) from error
+
+
+def unreadable(head: Mapping[Any, Any], error: Exception) -> UnreadableRun:
+    """What is known of a run, by its head, and what is wrong with the rest."""
+    why = explain(error.errors()) if isinstance(error, ValidationError) else str(error)
+    message = f"The run {head['run_id']} cannot be read: {why} Use the Sparring that made it, or cancel it."
+    return UnreadableRun(**{column.name: head[column.name] for column in _HEAD}, error=message)
 
 
 def _unknown(run_id: str) -> NotFound:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, insert, or_, select, true, update
 
 from sparring_controller.store.clock import Now, now
 from sparring_controller.store.records import StageRow
@@ -17,6 +17,7 @@ from sparring_shared.wire.controller import StageName
 
 MAX_LAPSES = 10
 _OPEN = ("pending", "running", "waiting")
+_FRESH = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
 
 
 def add(
@@ -28,9 +29,15 @@ def add(
     shard: int,
     rung_at: float | None = None,
 ) -> StageRow:
-    """Insert a stage, pending; with `rung_at` Redis is about to be told. Raises AlreadyThere when it is there."""
+    """Insert a stage, pending; in the place of one that was undone its tokens go on, so that who held that one stays fenced.
+
+    With `rung_at` Redis is about to be told. Raises AlreadyThere when the stage is there.
+    """
     row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard, rung_at=rung_at)
-    connection.execute(insert(stages).values(**row.model_dump()))
+    there = (stages.c.run_id == run_id, stages.c.round == round_number, stages.c.stage == stage, stages.c.shard == shard)
+    undone = update(stages).where(*there, stages.c.state == "undone")
+    if not connection.execute(undone.values(**row.model_dump(exclude={"token", "damaged"}))).rowcount:
+        connection.execute(insert(stages).values(**row.model_dump()))
     return row
 
 
@@ -57,9 +64,7 @@ def outline(connection: Connection, run_id: str, *names: StageName) -> tuple[Sta
     result = case((stages.c.stage.in_(("prompts", "evaluate")), stages.c.result), else_=None).label("result")
     columns = [column for column in stages.c if column is not stages.c.result]
     wanted = stages.c.stage.in_(names) if names else true()
-    query = select(*columns, result).where(stages.c.run_id == run_id, wanted)
-    ordered = query.order_by(stages.c.round, stages.c.stage, stages.c.shard)
-    return tuple(_row(found) for found in connection.execute(ordered).mappings())
+    return _found(connection, select(*columns, result).where(stages.c.run_id == run_id, wanted))
 
 
 def of_rounds(connection: Connection, run_id: str, rounds: Sequence[int], *names: StageName) -> tuple[StageRow, ...]:
@@ -97,9 +102,9 @@ def all_selected(connection: Connection, run_id: str, number: int) -> bool:
 
 
 def quiet_for(connection: Connection, run_id: str, names: Sequence[StageName], seconds: float) -> list[StageRow]:
-    """The stages of these names that are not at their end, and of which Redis was last told longer ago than that."""
-    told = (stages.c.state.in_(_OPEN), stages.c.rung_at < Now() - seconds, stages.c.stage.in_(names))
-    return list(_rows(connection, stages.c.run_id == run_id, *told))
+    """The stages of these names that are not at their end, and of which Redis was not told for so long."""
+    told = or_(stages.c.rung_at.is_(None), stages.c.rung_at < Now() - seconds)
+    return list(_rows(connection, stages.c.run_id == run_id, stages.c.state.in_(_OPEN), stages.c.stage.in_(names), told))
 
 
 def claim(connection: Connection, key: str, owner: str, lease_seconds: float) -> StageRow | None:
@@ -169,7 +174,7 @@ def waited(connection: Connection, row: StageRow) -> float:
 
 
 def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
-    """A service does not answer: try again in `seconds`, which is no attempt. `anew`: it had answered since the last wait."""
+    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered in between."""
     since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
     outages = stages.c.outages + int(anew)
     return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
@@ -202,19 +207,43 @@ def unrung(connection: Connection, keys: Sequence[str]) -> None:
     connection.execute(update(stages).where(stages.c.key.in_(keys), stages.c.state == "pending").values(rung_at=None))
 
 
+def do_again(connection: Connection, key: str) -> None:
+    """A stage that is done becomes pending, as its file was damaged; its result stays until it is committed anew."""
+    again = {"state": "pending", "token": stages.c.token + 1, "damaged": stages.c.damaged + 1}
+    _change(connection, key, **again, **_FRESH, progress=None)
+
+
+def undo(connection: Connection, keys: Sequence[str]) -> None:
+    """These stages are to be planned anew; workers that hold a lease are fenced off."""
+    gone = update(stages).where(stages.c.key.in_(keys))
+    connection.execute(gone.values(state="undone", token=stages.c.token + 1, result=None))
+
+
 def revive(connection: Connection, run_id: str) -> None:
     """Failed stages become pending with all their attempts, waiting ones become due."""
-    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
     mine = stages.c.run_id == run_id
+    connection.execute(update(stages).where(mine).values(damaged=0))
     failed = update(stages).where(mine, stages.c.state == "failed")
-    connection.execute(failed.values(state="pending", progress=None, **fresh))
-    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**fresh))
+    connection.execute(failed.values(state="pending", progress=None, **_FRESH))
+    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**_FRESH))
 
 
 def cancel(connection: Connection, run_id: str, reason: str) -> None:
     """Whatever is not done will not be; workers that hold a lease are fenced off."""
     mine = update(stages).where(stages.c.run_id == run_id, stages.c.state.in_(_OPEN))
     connection.execute(mine.values(state="failed", error=reason, token=stages.c.token + 1))
+
+
+def begun(connection: Connection, run_id: str, stage: StageName) -> list[StageRow]:
+    """A run's stages of this name that were ever claimed and are not done."""
+    mine = (stages.c.run_id == run_id, stages.c.stage == stage, stages.c.state != "done", stages.c.token > 0)
+    return [_row(found) for found in connection.execute(select(stages).where(*mine)).mappings()]
+
+
+def cancelled(connection: Connection, key: str) -> bool:
+    """Whether the run of a stage was cancelled."""
+    query = select(runs.c.control).join(stages, runs.c.run_id == stages.c.run_id).where(stages.c.key == key)
+    return connection.scalar(query) == "cancelled"
 
 
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:
@@ -231,8 +260,12 @@ def _change(connection: Connection, key: str, **values: Any) -> None:
 
 
 def _rows(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StageRow, ...]:
-    query = select(stages).where(*wanted).order_by(stages.c.round, stages.c.stage, stages.c.shard)
-    return tuple(_row(found) for found in connection.execute(query).mappings())
+    return _found(connection, select(stages).where(*wanted))
+
+
+def _found(connection: Connection, query: Select[Any]) -> tuple[StageRow, ...]:
+    ordered = query.where(stages.c.state != "undone").order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    return tuple(_row(found) for found in connection.execute(ordered).mappings())
 
 
 def _row(found: Mapping[Any, Any]) -> StageRow:

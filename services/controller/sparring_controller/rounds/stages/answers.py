@@ -84,7 +84,7 @@ def _sample(
     """
     again: list[Prompt] = []
     failures: list[SparringError] = []
-    pool = ThreadPoolExecutor(work.settings.sampling_concurrency)
+    pool = ThreadPoolExecutor(work.answers_at_once)
     try:
         sample = work.services.generator.sample
         asked = {pool.submit(sample, prompt, sampling(prompt), policy.digest): prompt for prompt in prompts}
