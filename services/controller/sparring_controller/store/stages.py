@@ -113,7 +113,7 @@ def waited(connection: Connection, row: StageRow) -> float:
 
 
 def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
-    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered since the last wait."""
+    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered in between."""
     since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
     outages = stages.c.outages + int(anew)
     return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
@@ -166,6 +166,18 @@ def cancel(connection: Connection, run_id: str, reason: str) -> None:
     """Whatever is not done will not be; workers that hold a lease are fenced off."""
     mine = update(stages).where(stages.c.run_id == run_id, stages.c.state.in_(_OPEN))
     connection.execute(mine.values(state="failed", error=reason, token=stages.c.token + 1))
+
+
+def begun(connection: Connection, run_id: str, stage: StageName) -> list[StageRow]:
+    """A run's stages of this name that were ever claimed and are not done."""
+    mine = (stages.c.run_id == run_id, stages.c.stage == stage, stages.c.state != "done", stages.c.token > 0)
+    return [_row(found) for found in connection.execute(select(stages).where(*mine)).mappings()]
+
+
+def cancelled(connection: Connection, key: str) -> bool:
+    """Whether the run of a stage was cancelled."""
+    query = select(runs.c.control).join(stages, runs.c.run_id == stages.c.run_id).where(stages.c.key == key)
+    return connection.scalar(query) == "cancelled"
 
 
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:

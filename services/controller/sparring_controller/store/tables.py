@@ -59,3 +59,25 @@ replies = Table(
     Column("answer", Text, nullable=False),
     Column("created_at", Float, nullable=False),
 )
+
+endings = Table(
+    "endings",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("run_id", String(80), nullable=False),
+    Column("until", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("generator", String(300), primary_key=True),
+    Column("stage", String(64), primary_key=True),
+    Column("run_id", String(80), nullable=False),
+    Column("use", String(100), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("asked", Float, nullable=False),
+    Column("since", Float),
+    Column("until", Float, nullable=False),
+)

@@ -1,9 +1,10 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
+from sparring_controller.rounds.clients.trainer import OtherJob
 from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, TrainResult, distinct
-from sparring_controller.rounds.stages.gpu import give_to_trainer
+from sparring_controller.rounds.stages.gpu import give_to_trainer, leave_jobs_turn, take_jobs_turn
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_controller.store.records import FileRef, StageRow
 from sparring_shared.algorithms import history_versions, reference_version
@@ -21,6 +22,8 @@ def job_id(row: StageRow) -> str:
 
 def train(work: Work) -> Done | Later:
     """Start the job, or look at it. Raises Broken when it failed; the next attempt starts it again from where it was."""
+    if (later := take_jobs_turn(work)) is not None:
+        return later
     started = (work.row.progress or {}).get("attempt") == work.row.attempt
     status = work.services.trainer.job(job_id(work.row)) if started else None
     if status is None:
@@ -28,8 +31,11 @@ def train(work: Work) -> Done | Later:
         give_to_trainer(work)
         try:
             status = work.services.trainer.start(job_id(work.row), request)
+        except OtherJob as other:
+            return Later(_BUSY_SECONDS, work.row.progress, other.message)
         except Conflict as conflict:
-            return _wait_for_turn(work, conflict)
+            advice = "remove that job's folder there, then resume."
+            raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; {advice}") from None
     match status.state:
         case "running":
             progress = {"attempt": work.row.attempt, "step": status.step, "total_steps": status.total_steps}
@@ -71,17 +77,10 @@ def _pairs(work: Work, shard: int) -> FileRef:
         raise
 
 
-def _wait_for_turn(work: Work, conflict: Conflict) -> Later:
-    """The trainer takes one job at a time: wait, unless our id already stands for another job."""
-    known = work.services.trainer.job(job_id(work.row))
-    if known is not None and known.state in ("running", "succeeded"):
-        raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; remove that job.")
-    return Later(_BUSY_SECONDS, error=conflict.message)
-
-
 def _finish(work: Work, status: JobStatus) -> Done:
     checkpoint = status.checkpoint
     if checkpoint is None or checkpoint.version != work.row.round:
         raise Broken(f"The trainer says that the job succeeded, but not with version {work.row.round}: {checkpoint}.")
+    leave_jobs_turn(work)
     work.write_json(work.places.training(work.row.round) / "metrics.json", status.metrics)
     return Done(TrainResult(checkpoint=checkpoint, metrics=status.metrics))

@@ -17,6 +17,7 @@ from sparring_controller.rounds.clients.bill import Bill, Spent
 from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.stage_results import TrainResult, file_of
 from sparring_controller.settings import DETERMINISTIC_AT_ONCE, ControllerSettings
+from sparring_controller.store.database import Database
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import read_records, write_json, write_records
 from sparring_shared.errors import FileDamaged, InvalidInput
@@ -68,6 +69,7 @@ class Work:
     settings: ControllerSettings
     services: Services
     check: Callable[[], None]
+    database: Database
     answered: bool = False
     _staged: dict[Path, Path] = field(default_factory=dict)
     _claimed: float = field(default_factory=time.monotonic)
