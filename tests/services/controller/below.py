@@ -50,7 +50,7 @@ class Below:
     a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that
     the judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. `steady`: the
     chat template prints the same each time, and the weights follow from the pairs. The generator serves the model in `root`
-    with a `context` in words.
+    with a `context` in words. `job_ends` are the step and error type with which the next jobs fail.
     """
 
     def __init__(self) -> None:
@@ -63,6 +63,7 @@ class Below:
         self.slept: list[bool] = []
         self.looks_until_done = 1
         self.job_fails = 0
+        self.job_ends: list[tuple[int, str]] = []
         self.busy = 0
         self.steal_policy = 0
         self.claims_to_be: str | None = None
@@ -92,12 +93,12 @@ class Below:
         self.answering = threading.Event()
         self.steady = False
         self.lock = threading.Lock()
-        self.alone: set[bool] = set()
-        self.inside = 0
         self.refuses_jobs: SparringError | None = None
         self.sleepless = False
         self.answer_seconds = 0.0
         self.mismatches = 0
+        self.alone: set[bool] = set()
+        self.inside = 0
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
@@ -326,6 +327,9 @@ def _moved(below: Below, job: JobStatus) -> JobStatus:
     """The job one look later: a step on, failed, or finished with a checkpoint."""
     if job.step + 1 < below.looks_until_done:
         return _status(job.job_id, "running", job.step + 1)
+    if below.job_ends:
+        step, kind = below.job_ends.pop(0)
+        return _status(job.job_id, "failed", step, error=f"It ended at step {step}: {kind}.", error_type=kind)
     if below.job_fails:
         below.job_fails -= 1
         return _status(job.job_id, "failed", job.step, error="The training job was killed (signal 9).")

@@ -64,14 +64,14 @@ def plan(snapshot: RunSnapshot) -> list[Action]:
 def overdue(row: StageRow, now: float, patience: float) -> bool:
     """Whether a stage should long have been taken up by a worker: its message may be lost, or its worker is.
 
-    `patience` is in seconds, and counted from the last time that Redis was told. A stage that Redis never was told of is
-    not overdue but new.
+    `patience` is in seconds, and counted from the last time that Redis was told. A stage that waits and that Redis never was
+    told of is not overdue but new; one that runs may have been claimed before it was written down that Redis was told.
     """
-    if row.rung_at is None or now - row.rung_at <= patience:
+    if row.rung_at is not None and now - row.rung_at <= patience:
         return False
     match row.state:
         case "pending" | "waiting":
-            return True
+            return row.rung_at is not None
         case "running":
             return row.lease_until < now
         case _:

@@ -1,5 +1,6 @@
 """Does one stage: claim, work under a lease, commit or say why not, and plan what comes next."""
 
+import errno
 import logging
 import os
 import socket
@@ -13,7 +14,7 @@ from sparring_controller.rounds.endings import fenced_off
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.signs_of_life import SignsOfLife
-from sparring_controller.rounds.stages import STAGES, Done, Later, Work
+from sparring_controller.rounds.stages import STAGES, Done, GotFurther, Later, Work
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import runs, stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
@@ -26,6 +27,8 @@ MAX_ATTEMPTS = 3
 MAX_OUTAGES = 50
 RETRY_SECONDS = 5.0
 SILENT_SECONDS = 3.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a used-up quota and a limit on a file's size say: a trouble of the machine, no attempt of the stage."""
 
 
 class Worker:
@@ -91,10 +94,13 @@ class Worker:
         except InvalidInput as error:
             self._fail(row, error.message)
         except SparringError as error:
-            self._retry(row, error.message)
+            self._retry(row, error.message, 0 if isinstance(error, GotFurther) else row.attempt)
         except Exception as error:  # the worker is the supervisor of stages: it records what ends one
             log.exception("%s of run %s, round %d, shard %d", *_names(row))
-            self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.")
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                self._postpone(work, f"There is no room to write ({error}); make some in {self.settings.runs_dir}.")
+            else:
+                self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.", row.attempt)
         finally:
             work.discard()
 
@@ -141,8 +147,8 @@ class Worker:
             row, lambda connection: stages.postpone(connection, row.key, row.token, SILENT_SECONDS, error, anew=work.answered)
         )
 
-    def _retry(self, row: StageRow, error: str) -> None:
-        attempt = row.attempt + 1
+    def _retry(self, row: StageRow, error: str, failed_before: int) -> None:
+        attempt = failed_before + 1
         if attempt >= MAX_ATTEMPTS:
             self._fail(row, error)
             return

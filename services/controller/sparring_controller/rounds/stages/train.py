@@ -5,6 +5,7 @@ from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer, leave_jobs_turn, take_jobs_turn
+from sparring_controller.rounds.stages.job_starts import starts_of
 from sparring_controller.rounds.stages.work import Done, Later, Work
 from sparring_controller.store.records import FileRef, StageRow
 from sparring_shared.algorithms import history_versions, reference_version
@@ -21,13 +22,12 @@ def job_id(row: StageRow) -> str:
 
 
 def train(work: Work) -> Done | Later:
-    """Start the job, or look at it. Raises Broken when it failed; the next attempt starts it again from where it was."""
+    """Start the job, or look at it. Raises what its failure is to the stage, see `job_starts`; started again, it goes on."""
     if (later := take_jobs_turn(work)) is not None:
         return later
-    started = (work.row.progress or {}).get("attempt") == work.row.attempt
-    status = work.services.trainer.job(job_id(work.row)) if started else None
-    if status is None:
-        request = _request(work)
+    status, starts = work.services.trainer.job(job_id(work.row)), starts_of(work.row.progress)
+    if status is None or not _was_running(work.row):
+        starts, request = starts.again(status), _request(work)
         give_to_trainer(work)
         try:
             status = work.services.trainer.start(job_id(work.row), request)
@@ -39,11 +39,17 @@ def train(work: Work) -> Done | Later:
     match status.state:
         case "running":
             progress = {"attempt": work.row.attempt, "step": status.step, "total_steps": status.total_steps}
-            return Later(_LOOK_SECONDS, progress | {"eta_seconds": status.eta_seconds, "metrics": status.metrics})
+            progress |= {"eta_seconds": status.eta_seconds, "metrics": status.metrics, "starts": starts.model_dump()}
+            return Later(_LOOK_SECONDS, progress)
         case "succeeded":
             return _finish(work, status)
         case _:
-            raise Broken(status.error or f"The training job was {status.state}.")
+            raise starts.failure(status)
+
+
+def _was_running(row: StageRow) -> bool:
+    """Whether the last look saw the job run; else a failure of it was seen then, or is of an earlier attempt."""
+    return row.progress is not None and row.progress.get("attempt") == row.attempt and row.error is None
 
 
 def _request(work: Work) -> JobRequest:

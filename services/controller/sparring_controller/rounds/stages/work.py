@@ -20,7 +20,7 @@ from sparring_controller.settings import DETERMINISTIC_AT_ONCE, ControllerSettin
 from sparring_controller.store.database import Database
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import read_records, write_json, write_records
-from sparring_shared.errors import FileDamaged, InvalidInput
+from sparring_shared.errors import Broken, FileDamaged, InvalidInput
 from sparring_shared.hashes import file_sha256
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
@@ -54,6 +54,10 @@ class Later:
     seconds: float
     progress: dict[str, Any] | None = None
     error: str | None = None
+
+
+class GotFurther(Broken):
+    """Long work failed, after it had got further than ever before: its attempts start anew."""
 
 
 @dataclass
