@@ -40,6 +40,10 @@ class Outcome:
 STAGES = (
     Stage("all methods on games", ".venv/bin/sparring games --all"),
     Stage("the demo", "sh -c 'rm -rf runs/nightly && .venv/bin/sparring demo --runs-dir runs/nightly'"),
+    Stage(
+        "a training job killed at 10 random moments",
+        "env SPARRING_KILLS=10 .venv/bin/python -m pytest -n0 -q tests/services/trainer/test_trainer_disturbed.py -k killed",
+    ),
     Stage("runs under violence", "make chaos"),
     Stage("the real llm-blender and our judge", "make judge-parity"),
     Stage("judge of 6 layers against llm-blender", ".venv/bin/python benchmarks/judge.py --size 6x768 --prompts 4 --rounds 1"),

@@ -107,7 +107,7 @@ def test_a_bill_that_is_reached_stops_the_run_until_it_is_raised(
     assert (failed.error or "").endswith(f"raise it with `sparring resume --{key.replace('_', '-')}`.")
     assert below.requests <= 20 if key == "max_requests" else below.requests >= 10
     raised = controller.resume(ONCE, run_id, ResumeRequest.model_validate({key: 10_000}))
-    assert raised.config.judge.model_dump()[key] == 10_000
+    assert raised.known_config.judge.model_dump()[key] == 10_000
     assert play(worker, controller, run_id).status == "idle"
     stored = read_run_config(RunPaths(controller.settings.runs_dir, run_id).config)
     assert stored == raised.config

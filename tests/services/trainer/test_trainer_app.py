@@ -70,6 +70,13 @@ def test_unknown_jobs_bad_ids_and_bad_bodies(world: World, service: Service) -> 
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
+def test_a_folder_that_cannot_be_written_is_a_service_that_can_be_asked_again(world: World, service: Service) -> None:
+    (world.root / "taken").write_text("a file where a folder is to be")
+    answer = service(dir=world.root / "taken").put("/v1/jobs/a", json=world.request("a").model_dump(mode="json"))
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "unavailable")
+    assert answer.json()["error"]["message"].startswith("The job a cannot be started (")
+
+
 def start(**variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sparring_trainer"]
     return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60, check=False)

@@ -4,54 +4,18 @@ import json
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
-from fastapi.testclient import TestClient
+from trainer_calls import ended, get, process_of, put, refused, uninterrupted, wait
 from trainer_world import Service, World, save_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sparring_shared.artifacts import damaged_files, weights_digest
 from sparring_shared.probe import max_difference, read_probe
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest, JobStatus
-
-
-def put(client: TestClient, job_id: str, request: JobRequest) -> tuple[int, JobStatus]:
-    answer = client.put(f"/v1/jobs/{job_id}", json=request.model_dump(mode="json"))
-    assert answer.is_success, answer.text
-    return answer.status_code, JobStatus.model_validate_json(answer.content)
-
-
-def get(client: TestClient, job_id: str) -> JobStatus:
-    return JobStatus.model_validate_json(client.get(f"/v1/jobs/{job_id}").content)
-
-
-def wait(client: TestClient, job_id: str, until: Callable[[JobStatus], bool], seconds: float = 120) -> JobStatus:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        status = get(client, job_id)
-        if until(status):
-            return status
-        time.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s in vain: {get(client, job_id)}")
-
-
-def ended(status: JobStatus) -> bool:
-    return status.state != "running"
-
-
-def refused(client: TestClient, job_id: str, request: JobRequest, status: int) -> str:
-    answer = client.put(f"/v1/jobs/{job_id}", json=request.model_dump(mode="json"))
-    assert answer.status_code == status, answer.text
-    return answer.json()["error"]["message"]
-
-
-def process_of(world: World, job_id: str) -> int:
-    return json.loads((world.root / "jobs" / job_id / "started.json").read_text())["pid"]
 
 
 def test_a_job_trains_publishes_and_is_idempotent(world: World, service: Service) -> None:
@@ -139,16 +103,6 @@ def test_a_killed_job_fails_and_goes_on_to_the_same_weights(world: World, servic
     assert rows[:4] == before, "the first steps were done once"
     assert len(rows) == 25
     assert weights_digest(Path(request.output)) == weights_digest(uninterrupted(world, restarted))
-
-
-def uninterrupted(world: World, client: TestClient) -> Path:
-    """The checkpoint of the same training without a crash: that of an earlier test, or made now."""
-    request = world.request()
-    if not Path(request.output).exists():
-        request = world.request("plain")
-        put(client, "plain", request)
-        wait(client, "plain", ended)
-    return Path(request.output)
 
 
 def test_delete_cancels_and_a_stopped_service_ends_its_job(world: World, service: Service) -> None:

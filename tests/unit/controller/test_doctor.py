@@ -26,6 +26,7 @@ from sparring_controller.doctor.redis_answers import answering, verdict
 from sparring_controller.local.redis_server import redis_program
 from sparring_controller.settings import read_settings
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_shared.errors import InvalidInput
 
 
@@ -165,7 +166,7 @@ def test_a_database_is_looked_at_and_left_as_it_is(tmp_path: Path) -> None:
     assert database_says(url) == ("ok", f"There is no database at {file} yet; the controller makes it when it starts.")
     assert not file.exists()
     kept = Database(url)
-    kept.create_tables()
+    migrate(kept)
     assert database_says(url) == (
         "ok",
         f"SQLite {sqlite3.sqlite_version} answers and can be written to, journal mode wal.",
@@ -181,7 +182,7 @@ def test_databases_that_cannot_be_used(tmp_path: Path, silent: int, monkeypatch:
     file = tmp_path / "sparring.db"
     url, kind = f"sqlite:///{file}", f"SQLite {sqlite3.sqlite_version}"
     kept = Database(url)
-    kept.create_tables()
+    migrate(kept)
     with kept.writing():
         assert database_says(url) == (
             "wrong",
@@ -189,13 +190,18 @@ def test_databases_that_cannot_be_used(tmp_path: Path, silent: int, monkeypatch:
         )
     kept.close()
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("ALTER TABLE stages DROP COLUMN waiting_since")
-        connection.execute("DROP TABLE replies")
-    level, says = database_says(url)
-    assert level == "warning"
-    assert says == (
-        f"{kind} is of another Sparring (it has no replies, stages.waiting_since); the controller mends that when it starts."
-    )
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+        assert database_says(url) == (
+            "warning",
+            f"{kind} has the tables of an older Sparring; the controller changes them when it starts.",
+        )
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+        assert database_says(url) == (
+            "wrong",
+            f"{kind} has the tables of a newer Sparring; use that one, or name another database.",
+        )
     file.write_text("no database")
     level, says = database_says(url)
     assert (level, says.split(" (")[0]) == ("wrong", "It does not answer")

@@ -8,13 +8,14 @@ from rows import run
 
 from sparring_controller.store import runs, stages
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """One active run with one pending stage, `k`."""
     made = Database(f"sqlite:///{tmp_path / 'sparring.db'}")
-    made.create_tables()
+    migrate(made)
     with made.writing() as connection:
         runs.add(connection, run())
         stages.add(connection, "k", "small-1", 1, "judge", 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from skips import Skip, because
 
 from sparring_trainer.job.folder import ProcessRef
 from sparring_trainer.job.identity import birth_of
@@ -61,7 +62,7 @@ def test_a_later_process_with_the_same_id_is_another() -> None:
     assert birth_of(2**22 + 1) is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason=because(Skip.NOT_FOR_THIS_MACHINE, "reads /proc"))
 def test_the_name_of_a_process_may_hold_anything(tmp_path: Path) -> None:
     program = tmp_path / ") Z 1 ("
     program.symlink_to("/bin/sleep")

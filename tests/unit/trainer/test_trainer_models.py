@@ -1,4 +1,6 @@
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sparring_shared.artifacts import publish_checkpoint, weights_digest
-from sparring_shared.errors import InvalidInput
+from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.wire.trainer import CheckpointRef
-from sparring_trainer.learning.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size
+from sparring_trainer.learning.models import load_model, load_policy, load_tokenizer, save_model, vocabulary_size, writing
 
 
 @pytest.fixture
@@ -64,3 +66,39 @@ def test_a_folder_that_holds_no_model_is_named_in_one_sentence(folder: Path, tmp
     (folder / "model.safetensors").write_bytes(b"x")
     with pytest.raises(InvalidInput, match="cannot be loaded as a causal language model: "):
         load_model(folder)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file that this process writes may grow beyond 100 kB: a limit below the size of a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("kind", ["plain", "torch", "safetensors"])
+def test_a_checkpoint_that_finds_no_room_is_a_sentence(tmp_path: Path, kind: str) -> None:
+    weights, folder = torch.zeros(1_000_000), tmp_path / "checkpoint-3"
+    folder.mkdir()
+    said = r"The checkpoint .*checkpoint-3 cannot be written \(.*\), with .* GB free; make room"
+    with pytest.raises(Unavailable, match=said), writing(folder):
+        match kind:
+            case "plain":
+                (folder / "weights").write_bytes(bytes(1_000_000))
+            case "torch":
+                torch.save(weights, folder / "weights")
+            case _:
+                save_file({"weights": weights}, folder / "weights")
+
+
+def test_torch_says_the_same_of_a_disk_that_is_full(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="cannot be written"), writing(tmp_path):
+        torch.save(torch.zeros(1_000_000), tmp_path / "full")
+
+
+def test_other_errors_of_a_save_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="CUDA error"), writing(tmp_path):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")

@@ -122,7 +122,9 @@ def create_app(settings: ControllerSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         migrate(controller.database)
-        reconciler = Reconciler(controller.database, controller.doorbell, settings.reconcile_seconds)
+        reconciler = Reconciler(
+            controller.database, controller.doorbell, controller.services.trainer, settings.reconcile_seconds
+        )
         reconciler.start()
         yield
         await run_in_threadpool(reconciler.stop)

@@ -10,15 +10,15 @@ import tomli_w
 from sparring_controller.api.base_model import base_checkpoint
 from sparring_controller.api.judges import accepted, answering, bounded, named_judges, write_judges
 from sparring_controller.api.lengths import check_lengths
-from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status, unreadable_status
+from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.endings import to_be_ended
 from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.prompts.pinned import pin_prompts
 from sparring_controller.rounds.prompts.rows import is_file_source
 from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prompts
-from sparring_controller.rounds.stages.train import job_id
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.clock import now
@@ -143,35 +143,28 @@ class Controller:
         return answer
 
     def cancel(self, request: Request, run_id: str) -> RunStatus:
-        """End the run for good: workers are fenced off and its training job is ended. What is finished stays."""
-        with self.database.reading() as connection:
-            training = [
-                row for row in stages.of_run(connection, run_id) if row.stage == "train" and row.state in ("running", "waiting")
-            ]
+        """End the run for good: workers are fenced off, and the reconciler ends its training job. What is finished stays."""
 
         def effect(connection: Connection) -> RunStatus:
             runs.lock(connection, run_id)
+            to_be_ended(connection, run_id, self.settings.trainer_seconds)
             stages.cancel(connection, run_id, _CANCELLED)
             runs.change(connection, run_id, control="cancelled", error=_CANCELLED)
-            return _status(connection, run_id)
+            return run_status(runs.look(connection, run_id))
 
-        answer = replies.once(self.database, request, RunStatus, effect)
-        for row in training:
-            try:
-                self.services.trainer.cancel(job_id(row))
-            except SparringError as error:
-                log.warning("the training job of %s may go on: %s", run_id, error.message)
-        return answer
+        return replies.once(self.database, request, RunStatus, effect)
 
     def run(self, run_id: str) -> RunStatus:
         """One run with its rounds. Raises NotFound."""
         with self.database.reading() as connection:
-            return _status(connection, run_id)
+            found = runs.look(connection, run_id)
+        return run_status(found)
 
     def every_run(self) -> RunList:
         """All runs, newest first, without their rounds."""
         with self.database.reading() as connection:
-            return RunList(runs=tuple(_status(connection, run_id, with_rounds=False) for run_id in runs.ids(connection)))
+            found = [runs.look(connection, run_id) for run_id in runs.ids(connection)]
+        return RunList(runs=tuple(run_status(each, with_rounds=False) for each in found))
 
     def round(self, run_id: str, number: int) -> RoundStatus:
         """One round. Raises NotFound for one that nobody asked for."""
@@ -223,15 +216,6 @@ class Controller:
         except InvalidInput as error:
             message = f"{named.key('source')}: {error.message} Set SPARRING_PROMPT_ROOTS to allow another folder."
             raise InvalidInput(message) from None
-
-
-def _status(connection: Connection, run_id: str, *, with_rounds: bool = True) -> RunStatus:
-    """What is told of a run, also where its records cannot be read. Raises NotFound."""
-    try:
-        with runs.readable(connection, run_id):
-            return run_status(runs.snapshot(connection, run_id), with_rounds=with_rounds)
-    except runs.Unreadable as error:
-        return unreadable_status(error.run)
 
 
 def _require_prompts(config: RunConfig, last_round: int) -> None:

@@ -108,8 +108,8 @@ def _round(snapshot: RunSnapshot, number: int, trained: StageRow | None) -> Iter
         yield number, "generate", shard, [prompts]
         if generated := snapshot.done(number, "generate", shard):
             yield number, "judge", shard, [generated]
-        if judged := snapshot.done(number, "judge", shard):
-            yield number, "select", shard, [judged]
+            if judged := snapshot.done(number, "judge", shard):
+                yield number, "select", shard, [judged]
     selected = [row for shard in shards if (row := snapshot.done(number, "select", shard))]
     if len(selected) == len(shards):
         yield number, "train", 0, selected

@@ -63,8 +63,11 @@ class StageRow(Record):
     """One stage of one round (and shard), the unit of work, of leases and of commits.
 
     `token` grows with every claim: only the latest owner may commit. `attempt` counts errors, `lapses` counts owners that
-    were lost, `outages` counts the services that went away after they had answered. `rung_at` is when Redis was last told. `result` stands once the stage is done; `progress` is what a stage
-    keeps between two looks at long work. `waiting_since` stands while a service does not answer, for one outage.
+    were lost, `outages` counts the services that went away after they had answered. `rung_at` is when Redis was last told.
+    `result` stands once the stage is done; `progress` is what a stage keeps between two looks at long work. `waiting_since`
+    stands while a service does not answer, for one outage. `damaged` counts how often its file was found to be another than it
+    wrote: then the stage is pending again, with its former `result`. One that built on such a file is `undone`: it is not there
+    for anybody, until it is planned anew.
     """
 
     key: str
@@ -72,7 +75,7 @@ class StageRow(Record):
     round: int
     stage: StageName
     shard: int = 0
-    state: StageState = "pending"
+    state: StageState | Literal["undone"] = "pending"
     owner: str | None = None
     token: int = 0
     lease_until: float = 0.0
@@ -88,6 +91,7 @@ class StageRow(Record):
     result: dict[str, Any] | None = None
     progress: dict[str, Any] | None = None
     error: str | None = None
+    damaged: int = 0
 
 
 class RunSnapshot(Record):

@@ -81,6 +81,14 @@ def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunS
         return RunSnapshot(run=run, stages=stages.of_run(connection, run_id))
 
 
+def look(connection: Connection, run_id: str) -> RunSnapshot | UnreadableRun:
+    """The run with all its stages, or what is known of one that cannot be read. Raises NotFound."""
+    try:
+        return snapshot(connection, run_id)
+    except Unreadable as error:
+        return error.run
+
+
 @contextmanager
 def readable(connection: Connection, run_id: str) -> Iterator[None]:
     """Within, what is parsed are records of this run: one that does not fit raises Unreadable."""
@@ -88,9 +96,14 @@ def readable(connection: Connection, run_id: str) -> Iterator[None]:
         yield
     except (ValidationError, json.JSONDecodeError, InvalidInput) as error:
         head = connection.execute(select(*_HEAD).where(runs.c.run_id == run_id)).mappings().one()
-        why = explain(error.errors()) if isinstance(error, ValidationError) else str(error)
-        message = f"The run {run_id} cannot be read: {why} Use the Sparring that made it, or cancel it."
-        raise Unreadable(UnreadableRun(**head, error=message)) from error
+        raise Unreadable(unreadable(head, error)) from error
+
+
+def unreadable(head: Mapping[Any, Any], error: Exception) -> UnreadableRun:
+    """What is known of a run, by its head, and what is wrong with the rest."""
+    why = explain(error.errors()) if isinstance(error, ValidationError) else str(error)
+    message = f"The run {head['run_id']} cannot be read: {why} Use the Sparring that made it, or cancel it."
+    return UnreadableRun(**{column.name: head[column.name] for column in _HEAD}, error=message)
 
 
 def _unknown(run_id: str) -> NotFound:

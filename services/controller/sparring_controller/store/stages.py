@@ -5,7 +5,7 @@ longer the latest, and then have changed nothing. Durations are in seconds, coun
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -17,12 +17,16 @@ from sparring_shared.wire.controller import StageName
 
 MAX_LAPSES = 10
 _OPEN = ("pending", "running", "waiting")
+_FRESH = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
 
 
 def add(connection: Connection, key: str, run_id: str, round_number: int, stage: StageName, shard: int) -> None:
-    """Insert a stage, pending."""
+    """Insert a stage, pending; in the place of one that was undone its tokens go on, so that who held that one stays fenced."""
     row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard)
-    connection.execute(insert(stages).values(**row.model_dump()))
+    there = (stages.c.run_id == run_id, stages.c.round == round_number, stages.c.stage == stage, stages.c.shard == shard)
+    undone = update(stages).where(*there, stages.c.state == "undone")
+    if not connection.execute(undone.values(**row.model_dump(exclude={"token", "damaged"}))).rowcount:
+        connection.execute(insert(stages).values(**row.model_dump()))
 
 
 def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | None:
@@ -34,7 +38,11 @@ def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | N
 
 def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     """All stages of a run, by round, stage and shard."""
-    query = select(stages).where(stages.c.run_id == run_id).order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    query = (
+        select(stages)
+        .where(stages.c.run_id == run_id, stages.c.state != "undone")
+        .order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    )
     return tuple(_row(found) for found in connection.execute(query).mappings())
 
 
@@ -105,7 +113,7 @@ def waited(connection: Connection, row: StageRow) -> float:
 
 
 def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
-    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered since the last wait."""
+    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered in between."""
     since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
     outages = stages.c.outages + int(anew)
     return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
@@ -133,19 +141,43 @@ def rung(connection: Connection, key: str, token: int) -> None:
     connection.execute(update(stages).where(stages.c.key == key, stages.c.token == token).values(rung_at=Now()))
 
 
+def do_again(connection: Connection, key: str) -> None:
+    """A stage that is done becomes pending, as its file was damaged; its result stays until it is committed anew."""
+    again = {"state": "pending", "token": stages.c.token + 1, "damaged": stages.c.damaged + 1}
+    _change(connection, key, **again, **_FRESH, progress=None)
+
+
+def undo(connection: Connection, keys: Sequence[str]) -> None:
+    """These stages are to be planned anew; workers that hold a lease are fenced off."""
+    gone = update(stages).where(stages.c.key.in_(keys))
+    connection.execute(gone.values(state="undone", token=stages.c.token + 1, result=None))
+
+
 def revive(connection: Connection, run_id: str) -> None:
     """Failed stages become pending with all their attempts, waiting ones become due."""
-    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
     mine = stages.c.run_id == run_id
+    connection.execute(update(stages).where(mine).values(damaged=0))
     failed = update(stages).where(mine, stages.c.state == "failed")
-    connection.execute(failed.values(state="pending", progress=None, **fresh))
-    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**fresh))
+    connection.execute(failed.values(state="pending", progress=None, **_FRESH))
+    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**_FRESH))
 
 
 def cancel(connection: Connection, run_id: str, reason: str) -> None:
     """Whatever is not done will not be; workers that hold a lease are fenced off."""
     mine = update(stages).where(stages.c.run_id == run_id, stages.c.state.in_(_OPEN))
     connection.execute(mine.values(state="failed", error=reason, token=stages.c.token + 1))
+
+
+def begun(connection: Connection, run_id: str, stage: StageName) -> list[StageRow]:
+    """A run's stages of this name that were ever claimed and are not done."""
+    mine = (stages.c.run_id == run_id, stages.c.stage == stage, stages.c.state != "done", stages.c.token > 0)
+    return [_row(found) for found in connection.execute(select(stages).where(*mine)).mappings()]
+
+
+def cancelled(connection: Connection, key: str) -> bool:
+    """Whether the run of a stage was cancelled."""
+    query = select(runs.c.control).join(stages, runs.c.run_id == stages.c.run_id).where(stages.c.key == key)
+    return connection.scalar(query) == "cancelled"
 
 
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:

@@ -1,7 +1,7 @@
 """One training job as a process of its own: `python -m sparring_trainer.job JOB_FOLDER`, started by the service.
 
-Exit code 0: the checkpoint is published. 1: `status.json` says why not, as far as it could be written. TRY_AGAIN: it says why not,
-and the same job may go on later. 2: it was not for this process to run the job.
+Exit code 0: the checkpoint is published. 1: `status.json` says why not, as far as it could be written.
+TRY_AGAIN: it says why not, and the same job may go on later. 2: it was not for this process to run the job.
 """
 
 import ctypes

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from sparring_shared.artifacts import fsync, write_json
-from sparring_shared.hashes import file_sha256
+from sparring_shared.hashes import sha256_by_name
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ def complete(checkpoint: Path) -> None:
     files = sorted(path for path in checkpoint.iterdir() if path.is_file())
     for path in (*files, checkpoint, checkpoint.parent):
         fsync(path)
-    write_json(checkpoint / MARKER, {path.name: _described(path) for path in files})
+    hashes = sha256_by_name(files)
+    write_json(checkpoint / MARKER, {path.name: [path.stat().st_size, hashes[path.name]] for path in files})
     for old in _newest_first(checkpoint.parent)[KEPT:]:
         # Without its marker first: half removed it would pass for damaged.
         (old / MARKER).unlink(missing_ok=True)
@@ -56,17 +57,14 @@ def _newest_first(checkpoints: Path) -> list[Path]:
     return sorted(checkpoints.glob("checkpoint-*"), key=step_of, reverse=True)
 
 
-def _described(path: Path) -> list[int | str]:
-    return [path.stat().st_size, file_sha256(path)]
-
-
 def _damaged(checkpoint: Path) -> str | None:
     """The name of the first file that is missing or other than it was; sizes are compared first, since hashing takes long."""
     try:
-        expected: dict[str, list[int | str]] = json.loads((checkpoint / MARKER).read_text(encoding="utf-8"))
+        expected: dict[str, tuple[int, str]] = json.loads((checkpoint / MARKER).read_text(encoding="utf-8"))
     except ValueError:
         return MARKER
     for name, (size, _) in expected.items():
         if not (checkpoint / name).is_file() or (checkpoint / name).stat().st_size != size:
             return name
-    return next((name for name, described in expected.items() if _described(checkpoint / name) != described), None)
+    hashes = sha256_by_name(checkpoint / name for name in expected)
+    return next((name for name, (_, expected_hash) in expected.items() if hashes[name] != expected_hash), None)

@@ -50,9 +50,9 @@ FINAL_PAIRS = 256
 def train(folder: JobFolder, *, checkpoint_seconds: float, device: DeviceName = "auto") -> None:
     """Run the job of a folder, from its last inner checkpoint if there is one, and publish the trained policy.
 
-    One is saved every `checkpoint_seconds`. Raises InvalidInput for pairs or models that do not fit, Diverged for a loss that is
-    not a number any more, Broken when memory does not suffice, Unavailable where torch is built for GPUs and finds none, and
-    where a checkpoint cannot be written.
+    One is saved every `checkpoint_seconds`. Raises InvalidInput for pairs or models that do not fit, Diverged for a loss
+    that is not a number any more, Broken when memory does not suffice, Unavailable where torch is built for GPUs and finds
+    none, and where a checkpoint cannot be written.
     """
     try:
         _train(folder, checkpoint_seconds, device)
@@ -120,8 +120,8 @@ def read_examples(request: JobRequest) -> list[Example]:
             to_example(pair, vocabulary=vocabulary, **lengths),
             win_rates=answer_signals(request.algorithm, pair),
         )
-        for path in request.pairs
-        for pair in read_records(Path(path), Pair)
+        for path, sha256 in request.pair_files
+        for pair in read_records(path, Pair, sha256)
     ]
 
 

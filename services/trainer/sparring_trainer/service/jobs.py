@@ -119,8 +119,10 @@ class Jobs:
             folder = self._folder(job_id)
             if self.get(job_id).state == "running":
                 self._stop(folder, "cancelled", None)
+            status = self.get(job_id)
+            if status.state in ("failed", "cancelled"):
                 folder.sweep()
-            return self.get(job_id)
+            return status
 
     def close(self) -> None:
         """End the running job, if any: without its service nobody would stop it."""

@@ -8,7 +8,7 @@ from sparring_controller.rounds.stages.judge import judge
 from sparring_controller.rounds.stages.prompts import prompts
 from sparring_controller.rounds.stages.select import select
 from sparring_controller.rounds.stages.train import train
-from sparring_controller.rounds.stages.work import Done, Later, Work
+from sparring_controller.rounds.stages.work import Done, GotFurther, Later, Work
 from sparring_shared.wire.controller import StageName
 
 STAGES: dict[StageName, Callable[[Work], Done | Later]] = {
@@ -20,4 +20,4 @@ STAGES: dict[StageName, Callable[[Work], Done | Later]] = {
     "evaluate": evaluate,
 }
 
-__all__ = ["STAGES", "Done", "Later", "Work"]
+__all__ = ["STAGES", "Done", "GotFurther", "Later", "Work"]

@@ -65,7 +65,7 @@ def _sample(
 ) -> list[Prompt]:
     """Ask for all at once; returns the prompts that met another policy."""
     again: list[Prompt] = []
-    pool = ThreadPoolExecutor(work.settings.sampling_concurrency)
+    pool = ThreadPoolExecutor(work.answers_at_once)
     try:
         sample = work.services.generator.sample
         asked = {pool.submit(sample, prompt, sampling(prompt), policy.digest): prompt for prompt in prompts}

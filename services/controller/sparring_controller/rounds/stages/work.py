@@ -14,16 +14,18 @@ from pydantic import ValidationError
 
 from sparring_controller.rounds.clients import JudgeClient, Services
 from sparring_controller.rounds.clients.bill import Bill, Spent
-from sparring_controller.rounds.stage_results import TrainResult
-from sparring_controller.settings import ControllerSettings
+from sparring_controller.rounds.damage import Damaged
+from sparring_controller.rounds.stage_results import TrainResult, file_of
+from sparring_controller.settings import DETERMINISTIC_AT_ONCE, ControllerSettings
+from sparring_controller.store.database import Database
 from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
 from sparring_shared.artifacts import read_records, write_json, write_records
-from sparring_shared.errors import InvalidInput
+from sparring_shared.errors import Broken, FileDamaged, InvalidInput
 from sparring_shared.hashes import file_sha256
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import PinnedJudge
+from sparring_shared.wire.controller import PinnedJudge, StageName
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,10 @@ class Later:
     error: str | None = None
 
 
+class GotFurther(Broken):
+    """Long work failed, after it had got further than ever before: its attempts start anew."""
+
+
 @dataclass
 class Work:
     """One claimed stage. `check()` raises Fenced when the claim is lost; `answered`: a service has done part of the work.
@@ -67,6 +73,7 @@ class Work:
     settings: ControllerSettings
     services: Services
     check: Callable[[], None]
+    database: Database
     answered: bool = False
     _staged: dict[Path, Path] = field(default_factory=dict)
     _claimed: float = field(default_factory=time.monotonic)
@@ -87,6 +94,11 @@ class Work:
         claimed = self.row.lease_until - self.settings.lease_seconds
         began = claimed if self.row.started_at is None else self.row.started_at
         return claimed - began + time.monotonic() - self._claimed
+
+    @property
+    def answers_at_once(self) -> int:
+        """How many prompts are asked about at a time."""
+        return DETERMINISTIC_AT_ONCE if self.config.deterministic else self.settings.sampling_concurrency
 
     @property
     def judge(self) -> JudgeClient:
@@ -125,11 +137,27 @@ class Work:
         """The checkpoint of a policy version; 0 is the base."""
         return self.snapshot.run.base if version == 0 else self.result(TrainResult, version, "train").checkpoint
 
-    def result(self, kind: type[R], round_number: int, stage: Any, shard: int = 0) -> R:
+    def result(self, kind: type[R], round_number: int, stage: StageName, shard: int = 0) -> R:
         """The result of a stage that this one builds on."""
         row = self.snapshot.done(round_number, stage, shard)
         assert row is not None, f"{stage} of round {round_number} is not done; the planner must not have created this stage"
         return kind.model_validate(row.result)
+
+    def read(self, kind: type[R], round_number: int, stage: StageName, shard: int = 0) -> list[R]:
+        """The records that another stage wrote. Raises Damaged where its file is not as it committed it."""
+        row, file = self._made(round_number, stage, shard)
+        try:
+            return read_records(self.places.root / file.path, kind, file.sha256)
+        except FileDamaged:
+            raise Damaged(row, file.path) from None
+
+    def verified(self, round_number: int, stage: StageName, shard: int = 0) -> FileRef:
+        """The file that another stage wrote, for others to read. Raises Damaged likewise."""
+        row, file = self._made(round_number, stage, shard)
+        path = self.places.root / file.path
+        if not path.is_file() or file_sha256(path) != file.sha256:
+            raise Damaged(row, file.path)
+        return file
 
     def write(self, path: Path, kind: type[R], records: Iterable[R]) -> FileRef:
         """Stage a Parquet shard."""
@@ -168,15 +196,21 @@ class Work:
             os.fsync(descriptor)
             os.close(descriptor)
 
-    def forget(self) -> None:
-        """Remove what was kept for another attempt, once the stage is committed."""
-        shutil.rmtree(self.places.kept(self.row.key), ignore_errors=True)
+    def forget(self, *keys: str) -> None:
+        """Remove what was kept for another attempt at these stages, which are committed or undone."""
+        for key in keys:
+            shutil.rmtree(self.places.kept(key), ignore_errors=True)
 
     def discard(self) -> None:
         """Remove what was staged and not published, by this claim or by an earlier one that was lost; never a later one's."""
         for folder in self.places.staged.glob(f"{self.row.key}.*"):
             if int(folder.suffix[1:]) <= self.row.token:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _made(self, round_number: int, stage: StageName, shard: int) -> tuple[StageRow, FileRef]:
+        row = self.snapshot.done(round_number, stage, 0 if stage == "prompts" else shard)
+        assert row is not None, f"{stage} of round {round_number} is not done; the planner must not have created this stage"
+        return row, file_of(row, shard)
 
     def _kept(self, kind: type[Record]) -> Path:
         return self.places.kept(self.row.key) / f"{kind.__name__}.parquet"
@@ -187,7 +221,7 @@ class Work:
 
     def _judge(self, service: str, key: str) -> JudgeClient:
         pinned = self.pinned(service)
-        return self.services.judge(service, key).pinned_to(pinned and pinned.ref, self._bill)
+        return self.services.judge(service, key).pinned_to(pinned and pinned.ref, self._bill, alone=self.config.deterministic)
 
     def _stage(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
