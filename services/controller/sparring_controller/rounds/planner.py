@@ -44,6 +44,9 @@ class FailRun:
 
 Action = CreateStage | FailRun
 
+_LONGEST_LEASE = 600.0
+"""Seconds; a live stage under a longer one is rung for in vain, which does no harm."""
+
 _NOT_TAKEN = ("judge: ", "prompt refused")
 """How reasons begin that other answers do not mend."""
 
@@ -76,15 +79,16 @@ def overdue(row: StageRow, now: float, patience: float) -> bool:
     """Whether a stage should long have been taken up by a worker: its message may be lost, or its worker is.
 
     `patience` is in seconds, and counted from the last time that Redis was told. A stage that waits and that Redis never was
-    told of is not overdue but new; one that runs may have been claimed before it was written down that Redis was told.
+    told of is not overdue but new; one that runs may have been claimed before it was written down that Redis was told. A
+    moment that is still to come, or a lease that lasts longer than any, is of a clock that was set back.
     """
-    if row.rung_at is not None and now - row.rung_at <= patience:
+    if row.rung_at is not None and 0 <= now - row.rung_at <= patience:
         return False
     match row.state:
         case "pending" | "waiting":
             return row.rung_at is not None
         case "running":
-            return row.lease_until < now
+            return not now <= row.lease_until <= now + _LONGEST_LEASE
         case _:
             return False
 

@@ -16,6 +16,8 @@ from sparring_controller.store.tables import runs, stages
 from sparring_shared.wire.controller import StageName
 
 MAX_LAPSES = 10
+LONGEST_WAIT = 60.0
+"""Seconds; what would have to wait longer was put off before the clock was set back, and is due."""
 _OPEN = ("pending", "running", "waiting")
 _FRESH = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
 
@@ -115,7 +117,7 @@ def claim(connection: Connection, key: str, owner: str, lease_seconds: float) ->
     """
     row = get(connection, key, lock=True)
     moment = now(connection)
-    if row is None or row.state not in _OPEN or row.not_before > moment:
+    if row is None or row.state not in _OPEN or moment < row.not_before <= moment + LONGEST_WAIT:
         return None
     # A lease that ends later than one given now was given before the clock was set back: its owner, if it lives, renews it.
     if row.state == "running" and moment < row.lease_until <= moment + lease_seconds:
@@ -192,7 +194,8 @@ def fail(connection: Connection, key: str, token: int, error: str) -> bool:
 
 def due(connection: Connection, most: int = 1000) -> list[StageRow]:
     """The stages of active runs that may begin and that Redis was not told of since they may; the longest due first."""
-    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), stages.c.not_before <= Now())
+    begins = or_(stages.c.not_before <= Now(), stages.c.not_before > Now() + LONGEST_WAIT)
+    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), begins)
     query = select(stages).join(runs, runs.c.run_id == stages.c.run_id).where(*waits, runs.c.control == "active")
     return [_row(found) for found in connection.execute(query.order_by(stages.c.not_before).limit(most)).mappings()]
 
@@ -247,7 +250,8 @@ def cancelled(connection: Connection, key: str) -> bool:
 
 
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:
-    return _release(connection, key, token, state="waiting", not_before=Now() + seconds, rung_at=None, **values)
+    due = Now() + min(seconds, LONGEST_WAIT)
+    return _release(connection, key, token, state="waiting", not_before=due, rung_at=None, **values)
 
 
 def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:
