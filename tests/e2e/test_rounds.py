@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,18 @@ def kill(runs_dir: Path, *names: str) -> None:
         psutil.Process(states[name].pid).kill()
 
 
+def until_ready(runs_dir: Path, name: str) -> None:
+    """Return once a service that was killed is back."""
+    url = json.loads((runs_dir / ".services" / "endpoints.json").read_text())[name]
+    deadline = time.monotonic() + 200
+    while True:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz").is_success:
+                return
+        assert time.monotonic() < deadline, f"the {name} does not come back"
+        time.sleep(0.2)
+
+
 def kill_engine(runs_dir: Path) -> None:
     """kill -9 vLLM's engine core, a child of the generator, which then has to end and come back."""
     generator = psutil.Process(LocalServices(runs_dir).processes.states()["generator"].pid)
@@ -179,6 +192,7 @@ def test_a_run_that_is_left_alone_is_equal_to_the_bit(
     for path in runs_dir.glob(".judgements.db*"):
         path.unlink()  # or the judge would only remember
     kill(runs_dir, "judge")
+    until_ready(runs_dir, "judge")
     alone = until(controller, begun(controller, "alone", source), lambda status: status["status"] == "done")
     assert made(runs_dir, alone) == made(runs_dir, played)
 
