@@ -1,5 +1,6 @@
 """Does one stage: claim, work under a lease, commit or say why not, and plan what comes next."""
 
+import errno
 import logging
 import os
 import socket
@@ -15,8 +16,9 @@ from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.signs_of_life import SignsOfLife
 from sparring_controller.rounds.stages import STAGES, Done, GotFurther, Later, Work
 from sparring_controller.settings import ControllerSettings
-from sparring_controller.store import runs, stages
+from sparring_controller.store import stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
+from sparring_controller.store.past import Past
 from sparring_controller.store.records import StageRow
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 
@@ -26,6 +28,8 @@ MAX_ATTEMPTS = 3
 MAX_OUTAGES = 50
 RETRY_SECONDS = 5.0
 SILENT_SECONDS = 3.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a full disk, a used-up quota and a limit on a file's size say: a trouble of the machine, no attempt of the stage."""
 
 
 class Worker:
@@ -61,16 +65,15 @@ class Worker:
         if row is not None:
             level = logging.DEBUG if row.progress else logging.INFO
             log.log(level, "%s of run %s, round %d, shard %d begins (token %d)", *_names(row), row.token)
-            with self.database.reading() as connection:
-                snapshot = runs.snapshot(connection, row.run_id)
+            past = Past(self.database, row.run_id)
             with Lease(self.database, row, self.settings.lease_seconds) as lease:
 
                 def check() -> None:
                     self.signs.give()
                     lease.check()
 
-                self._work(Work(snapshot, row, self.settings, self.services, check, self.database))
-        advance(self.database, self.doorbell, known.run_id)
+                self._work(Work(past, row, self.settings, self.services, check, self.database))
+        advance(self.database, self.doorbell, known.run_id, known)
 
     def _work(self, work: Work) -> None:
         row = work.row
@@ -94,7 +97,10 @@ class Worker:
             self._retry(row, error.message, 0 if isinstance(error, GotFurther) else row.attempt)
         except Exception as error:  # the worker is the supervisor of stages: it records what ends one
             log.exception("%s of run %s, round %d, shard %d", *_names(row))
-            self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.", row.attempt)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                self._postpone(work, f"There is no room to write ({error}); make some in {self.settings.runs_dir}.")
+            else:
+                self._retry(row, f"{type(error).__name__}: {error}; the worker's log has more.", row.attempt)
         finally:
             work.discard()
 
