@@ -77,7 +77,7 @@ def test_who_has_the_generator_and_who_waits_is_kept_in_the_database(database_ur
         assert turns.every(connection, "http://other") == []
         assert turns.wanted(connection, "small-1", 0, but="a1")
         assert not turns.wanted(connection, "small-1", 1, but="a1")
-        turns.hold_back(connection, "small-1", 1, 60)
+        turns.hold_back(connection, "small-1", 1)
         assert stages.due(connection) == []
         turns.call_up(connection, "small-1", 1)
         assert [row.key for row in stages.due(connection)] == ["a1", "a2"]
