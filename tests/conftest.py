@@ -1,7 +1,7 @@
 """For all tests: which skips are honest, and how several workers (`pytest -n`, pytest-xdist) share the tests."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +48,31 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     return honest((yield))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a real Postgres."""
+    from postgres import server  # few tests need its client
+
+    with server() as address:
+        yield address
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """On which database a test runs; one that is parametrized with `postgres.ON_BOTH` says so itself."""
+    return "sqlite"
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if database_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'new' / 'sparring.db'}"
+    from postgres import empty_database
+
+    return empty_database(request.getfixturevalue("postgres_server"))
 
 
 def honest(report: R) -> R:

@@ -23,6 +23,7 @@ class Skip(StrEnum):
     NO_PRIVILEGE = "a privilege is missing"
     NOT_FOR_THIS_MACHINE = "not made for this machine"
     NO_CURL = "no curl"
+    NO_POSTGRES = "no Postgres programs"
 
 
 def because(reason: Skip, more: str = "") -> str:

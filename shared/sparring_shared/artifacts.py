@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from sparring_shared.errors import InvalidInput
+from sparring_shared.errors import FileDamaged, InvalidInput
 from sparring_shared.hashes import sha256_by_name
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix, Prompt, Record
 from sparring_shared.run_config import explain
@@ -119,14 +119,20 @@ def write_records(path: Path, kind: type[R], records: Iterable[R]) -> int:
     return table.num_rows
 
 
-def read_records(path: Path, kind: type[R]) -> list[R]:
+def read_records(path: Path, kind: type[R], sha256: str | None = None) -> list[R]:
     """The records of a Parquet shard; a column that is not there takes its default, if it has one.
 
-    Raises InvalidInput for a file that is missing or holds something else.
+    Raises InvalidInput for a file that is missing or holds something else; with `sha256`, FileDamaged for one whose bytes are
+    not those that were hashed.
     """
     try:
-        table = pq.read_table(path)
+        whole = path.read_bytes()
+        if sha256 not in (None, hashlib.sha256(whole).hexdigest()):
+            raise FileDamaged(f"{path} is not as it was written; have it made again.")
+        table = pq.read_table(pa.BufferReader(whole))
     except (FileNotFoundError, pa.ArrowInvalid) as error:
+        if sha256 is not None:
+            raise FileDamaged(f"{path} is gone; have it made again.") from None
         raise InvalidInput(f"{path} is not a Parquet file of {kind.__name__} rows: {error}") from None
     present = [name for name in SCHEMAS[kind].names if name in table.column_names]
     missing = [name for name, field in kind.model_fields.items() if field.is_required() and name not in present]

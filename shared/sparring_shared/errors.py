@@ -15,6 +15,7 @@ Each error is one sentence that says what is wrong and what to change, with the 
     |   '-- Busy              429  the queue is full
     |-- DeadlinePassed        408  it took longer than allowed
     '-- Broken                500  the engine behind the service failed
+        '-- FileDamaged            a file is not as it was written
 """
 
 import sys
@@ -102,6 +103,10 @@ class DeadlinePassed(SparringError, type="deadline_passed", status=408):
 
 class Broken(SparringError, type="broken"):
     """The engine behind the service failed."""
+
+
+class FileDamaged(Broken, type="file_damaged"):
+    """A file is gone, or holds something else than was written; whoever wrote it can do so again."""
 
 
 def error_of(error_type: str, message: str, detail: Any = None, unknown: type[SparringError] = SparringError) -> SparringError:

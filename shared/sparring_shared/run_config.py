@@ -159,11 +159,17 @@ class EvaluationConfig(Record):
 
 
 class RunConfig(Record):
-    """A run: `rounds` rounds of one algorithm from one base model. `seed` fixes prompt order, sampling and training."""
+    """A run: `rounds` rounds of one algorithm from one base model. `seed` fixes prompt order, sampling and training.
+
+    `deterministic`: the run comes out the same to the bit on the same CPU with services set up alike, whatever dies and is done
+    again. 32 prompts are asked about at a time, whatever SPARRING_SAMPLING_CONCURRENCY says, a shard always as a whole, and the
+    judge computes each item alone, which takes longer. A GPU, or a judge behind an endpoint, does not keep this promise.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     rounds: Count = 3
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    deterministic: bool = False
     policy: PolicyConfig
     prompts: PromptsConfig
     sampling: SamplingConfig = SamplingConfig()
@@ -178,6 +184,8 @@ class RunConfig(Record):
         reason = unusable(self.algorithm, self.selection.name)
         if reason is not None:
             raise ValueError(reason)
+        if self.deterministic and self.judge.engine == "openai":
+            raise ValueError("deterministic cannot be kept by a judge behind an endpoint (judge.engine openai); leave it out")
         if self.selection.name == "knockout" and self.judge.estimator == "official":
             raise ValueError(
                 "judge.estimator official needs all pairs judged, but selection knockout asks for few; use pairwise"

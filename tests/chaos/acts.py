@@ -123,6 +123,16 @@ def _judge_away(world: World, seconds: str) -> None:
     world.judge.away = True
     time.sleep(float(seconds))
     world.judge.away = False
+    deadline = time.monotonic() + 60
+    while _waits(world) and time.monotonic() < deadline:  # else two outages are one
+        time.sleep(0.5)
+
+
+def _waits(world: World) -> bool:
+    connection = sqlite3.connect(world.database, timeout=60)
+    found = connection.execute("SELECT 1 FROM stages WHERE state = 'waiting' AND waiting_since IS NOT NULL").fetchone()
+    connection.close()
+    return found is not None
 
 
 def _hold_database(world: World, seconds: str) -> None:

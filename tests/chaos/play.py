@@ -17,6 +17,7 @@ _TOUCHES = {
     "generate": ("generate", "evaluate"),
     "generator": ("generate", "evaluate"),
     "engine core": ("generate", "evaluate"),
+    "worker-judge": ("judge",),
     "judge": ("judge", "evaluate"),
     "rounds": ("prompts", "select", "train"),
     "trainer": ("train",),
@@ -67,10 +68,9 @@ def _disturb(here: World, scenario: Scenario, outcome: Outcome) -> list[str]:
     ids = runs.start(here, f"{scenario.seed}-0", scenario.rounds)
     done = 0
     while done < scenario.count:
-        name = drawn.choices(list(scenario.acts), list(scenario.acts.values()))[0]
-        _await_work(here, ids, name)
+        name = _draw(here, ids, scenario, drawn)
         time.sleep(drawn.uniform(0, 2 * scenario.every))
-        under_way = _under_way(here, ids, name)
+        under_way = _touched(name, _under_way(here, ids))
         try:
             act(here, name)
         except NotNow:
@@ -89,22 +89,28 @@ def _disturb(here: World, scenario: Scenario, outcome: Outcome) -> list[str]:
     return ids
 
 
-def _await_work(here: World, ids: list[str], name: str) -> None:
-    """Most acts are to meet work; but where none comes, they meet what waits for them."""
+def _draw(here: World, ids: list[str], scenario: Scenario, drawn: random.Random) -> str:
+    """An act upon what is being worked on; where nothing is for a while, any."""
     deadline = time.monotonic() + _IDLE_SECONDS
-    while not _under_way(here, ids, name) and time.monotonic() < deadline:
+    while not (stages := _under_way(here, ids)) and time.monotonic() < deadline:
         time.sleep(0.1)
+    meeting = {name: weight for name, weight in scenario.acts.items() if _touched(name, stages)} or scenario.acts
+    return drawn.choices(list(meeting), list(meeting.values()))[0]
 
 
-def _under_way(here: World, ids: list[str], name: str) -> list[str]:
-    """Which stages are worked on at this moment by what is to be hit, each once."""
-    touched = next((stages for end, stages in _TOUCHES.items() if name.endswith(end)), None)
-    found = {
+def _under_way(here: World, ids: list[str]) -> set[str]:
+    """The stages that are worked on at this moment."""
+    return {
         row["stage"]
         for row in runs.stages(here.database, ids)
         if row["state"] == "running" or (row["state"] == "waiting" and row["stage"] == "train" and row["progress"])
     }
-    return sorted(found if touched is None else found & set(touched))
+
+
+def _touched(name: str, under_way: set[str]) -> list[str]:
+    """Those of them that an act meets."""
+    touches = next((stages for end, stages in _TOUCHES.items() if name.endswith(end)), None)
+    return sorted(under_way if touches is None else under_way & set(touches))
 
 
 def _await_end(here: World, ids: list[str], scenario: Scenario, began: float, outcome: Outcome) -> None:

@@ -21,6 +21,7 @@ def config(world: WorldName, folder: Path, seed: int, rounds: int) -> dict[str, 
         "name": f"chaos-{seed}",
         "rounds": rounds,
         "seed": seed,
+        "deterministic": True,
         "judge": {"service": PROXIED},
         "algorithm": {"name": "sppo", "eta": 10.0},
     }

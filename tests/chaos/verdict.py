@@ -85,9 +85,9 @@ def leftovers(runs_dir: Path, ids: Sequence[str]) -> Iterator[str]:
     """Temporary files, and what was put aside for an attempt that never came."""
     for path in sorted(runs_dir.rglob("*")):
         parts = path.relative_to(runs_dir).parts
-        if parts[0] == ".services":
-            continue
-        if parts[-1].startswith(".") and parts[-1] not in _OURS:
+        if len(parts) > 1 and parts[0] not in (*ids, ".trainer"):
+            continue  # the supervisor's own, or of the runs of another scenario
+        if path.name.startswith(".") and path.name not in _OURS:
             yield f"left over: {'/'.join(parts)}"
         if len(parts) == 3 and parts[0] in ids and parts[1] == "kept":
             yield f"left over: {'/'.join(parts)}"
@@ -117,12 +117,14 @@ def _astray(world: World) -> Iterator[psutil.Process]:
 
 
 def open_stages(world: World, ids: Sequence[str]) -> list[str]:
-    """The state in which a run stands: every stage that is not done."""
+    """The state in which a run stands: every stage that is not done, with times in seconds from now."""
     names = ("run_id", "round", "stage", "shard", "state", "owner", "token", "attempt", "lapses", "error")
+    times = ("lease_until", "not_before", "rung_at", "waiting_since")
     now = time.time()
     return [
-        ", ".join(f"{name} {row[name]}" for name in names)
-        + f", lease for {row['lease_until'] - now:.0f} s, due in {row['not_before'] - now:.0f} s"
+        ", ".join(
+            [*(f"{name} {row[name]}" for name in names), *(f"{name} {row[name] - now:+.0f} s" for name in times if row[name])]
+        )
         for row in runs.stages(world.database, ids)
         if row["state"] != "done"
     ]

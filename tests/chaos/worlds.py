@@ -104,7 +104,7 @@ def _small(folder: Path, variables: Mapping[str, str]) -> tuple[str, str]:
     redis, redis_url = redis_program(folder / ".services" / "redis", ports["redis"])
     path = os.pathsep.join(str(ROOT / place) for place in ("tests", "tests/services/controller"))
     engines = [
-        Program(name=name, command=(sys.executable, "-m", "chaos.engines", str(ports[name]), "0.3"))
+        Program(name=name, command=(sys.executable, "-m", "chaos.engines", str(ports[name]), "1"))
         for name in ("generator", "judge", "trainer")
     ]
     programs = [

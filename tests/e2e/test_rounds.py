@@ -16,6 +16,7 @@ from skips import Skip, because
 from sparring_controller.demo.small_world import Split, prompts
 from sparring_controller.local.services import LocalServices
 from sparring_shared.artifacts import damaged_files, read_records, weights_digest
+from sparring_shared.hashes import file_sha256
 from sparring_shared.paths import RunPaths
 from sparring_shared.preference import best_worst, pairwise_probs, scores, win_rates
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix
@@ -36,6 +37,7 @@ def config(name: str, source: Path, **changes: Any) -> dict[str, Any]:
     return {
         "name": name,
         "rounds": 2,
+        "deterministic": True,
         "policy": {"model": "models/demo-policy"},
         "prompts": {"source": str(source), "heldout": 0.25, "per_round": 40},
         "sampling": {"k": 4, "max_tokens": 24, "shard_size": 20},
@@ -105,15 +107,27 @@ def kill_engine(runs_dir: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def played(controller: httpx.Client, runs_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A run of two SPPO rounds during which each process is killed once."""
-    source = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prompts of the small world."""
+    path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
     lines = [json.dumps({"prompt": prompt}) for prompt in prompts(Split.SELFPLAY, 120, 3)]
-    source.write_text("\n".join(lines) + "\n")
-    made = controller.post("/v1/runs", json=config("killed", source))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def begun(controller: httpx.Client, name: str, source: Path) -> str:
+    """The id of a run of two SPPO rounds that is under way."""
+    made = controller.post("/v1/runs", json=config(name, source))
     assert made.status_code == 201, made.text
     run_id = made.json()["run_id"]
     assert controller.post(f"/v1/runs/{run_id}/rounds", json={"count": 2}).status_code == 202
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def played(controller: httpx.Client, runs_dir: Path, source: Path) -> dict[str, Any]:
+    """A run during which each process is killed once."""
+    run_id = begun(controller, "killed", source)
     until(controller, run_id, stage_done(1, "generate"))
     kill_engine(runs_dir)
     kill(runs_dir, "worker-judge", "judge", "redis")
@@ -157,6 +171,29 @@ def test_each_candidate_is_from_the_policy_of_its_round(played: dict[str, Any], 
         assert {item.policy.digest for item in answers} == {digests[number]}
         assert not {item.prompt.prompt_id for item in answers} & set(seen[0] + seen[1])
     assert damaged_files(places.checkpoint(2)) == []
+
+
+def test_a_run_that_is_left_alone_is_equal_to_the_bit(
+    controller: httpx.Client, played: dict[str, Any], runs_dir: Path, source: Path
+) -> None:
+    for path in runs_dir.glob(".judgements.db*"):
+        path.unlink()  # or the judge would only remember
+    kill(runs_dir, "judge")
+    alone = until(controller, begun(controller, "alone", source), lambda status: status["status"] == "done")
+    assert made(runs_dir, alone) == made(runs_dir, played)
+
+
+def made(runs_dir: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """All that a run has made, by where it lies: hashes of what is written, and the reports but for what they say of time."""
+    places = RunPaths(runs_dir, run["run_id"])
+    files = {str(path.relative_to(places.root)): file_sha256(path) for path in places.root.glob("rounds/**/*.parquet")}
+    weights = {f"checkpoint {version}": weights_digest(places.checkpoint(version)) for version in (1, 2)}
+    reports = {
+        f"report {number}": {**report, "seconds": None, "training": {**report["training"], "step_seconds": None}}
+        for number, report in enumerate(each["report"] for each in run["rounds"])
+    }
+    assert len(files) == 2 * 2 * 4 + 3
+    return files | weights | reports
 
 
 def test_pairs_follow_from_the_judges_logits(played: dict[str, Any], runs_dir: Path) -> None:

@@ -8,7 +8,7 @@ import httpx
 from chaos.play import Outcome
 from chaos.proxy import Proxy
 from chaos.scenarios import SHORT, WHOLE, Scenario
-from chaos.table import table
+from chaos.table import row
 from chaos.verdict import commits, leftovers, watch_commits
 
 
@@ -62,7 +62,7 @@ def test_the_table_has_a_row_per_scenario() -> None:
     calm = Outcome(Scenario("undisturbed", "small"), runs=2, seconds=9.6)
     bad = Outcome(Scenario("kill anything", "small", seed=7, acts={"kill redis": 1}), runs=2, seconds=30, wrong=["lost"])
     bad.acts, bad.hit = Counter({"kill redis": 3, "flush redis": 1}), Counter({"judge": 1, "train": 2})
-    assert table([calm, bad]).splitlines()[2:] == [
+    assert [row(calm), row(bad)] == [
         "| undisturbed | small | 0 | 2 | 0 | 0 |  | 10 | done |",
         "| kill anything | small | 7 | 2 | 3 | 1 | train 2, judge 1 | 30 | **failed** |",
     ]

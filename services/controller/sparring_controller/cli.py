@@ -11,17 +11,13 @@ import typer
 from rich.console import Console
 
 from sparring_controller.demo.play import DemoOptions, play_demo
-from sparring_controller.doctor.checks import exit_code
-from sparring_controller.doctor.examination import as_json as findings_json
 from sparring_controller.local import foreground
 from sparring_controller.local.services import DEMO_JUDGE, DEMO_POLICY, LocalServices, require_model
 from sparring_controller.rounds.prompts.run_prompts import read_prompts
 from sparring_controller.terminal.controllers import controller_to_play, running_controller
-from sparring_controller.terminal.examining import examine_here, findings_table
 from sparring_controller.terminal.following import follow
 from sparring_controller.terminal.prompt_tables import examples, left_out, prompts_table
 from sparring_controller.terminal.run_folder import judge_of_run, places_of, with_judge
-from sparring_controller.terminal.status import show_status
 from sparring_shared.errors import SparringError, fail
 from sparring_shared.run_config import JudgeConfig, read_run_config
 from sparring_shared.wire.controller import ResumeRequest
@@ -184,6 +180,9 @@ def status(
     run_id: Annotated[str | None, typer.Argument(help="One run; all of them without it.")] = None, runs_dir: RunsDir = _RUNS
 ) -> None:
     """Say where the services listen and how the runs stand; with the services down, what the database says of the runs."""
+    # Imported only here: SQLAlchemy comes with it, and no other command needs that.
+    from sparring_controller.terminal.status import show_status
+
     show_status(runs_dir, run_id, _console())
 
 
@@ -197,14 +196,13 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON value, for machines.")] = False,
 ) -> None:
     """Say what keeps Sparring from working here, and what to change; starts nothing. Ends with 1 if anything is wrong."""
+    # As above.
+    from sparring_controller.terminal.examining import examine_here, show_findings
+
     run = None if config is None else with_judge(read_run_config(config), judge, config)
     named = JudgeConfig(model=judge or DEMO_JUDGE) if run is None else run.judge
     findings = examine_here(runs_dir, model if run is None else run.policy.model, named, run)
-    if as_json:
-        typer.echo(findings_json(findings))
-    else:
-        _console().print(findings_table(findings))
-    raise typer.Exit(exit_code(findings))
+    raise typer.Exit(show_findings(findings, _console(), as_json=as_json))
 
 
 @app.command()

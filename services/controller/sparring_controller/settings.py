@@ -11,6 +11,9 @@ from sparring_shared.run_config import explain
 from sparring_shared.settings import FolderSettings
 
 DEFAULT_JUDGE: Final = "default"
+DETERMINISTIC_AT_ONCE: Final = 32
+"""Requests in flight to the generator for a run that is `deterministic`, whichever worker asks."""
+
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -18,12 +21,14 @@ class ControllerSettings(FolderSettings):
     """One field per variable: `redis_url` is `SPARRING_REDIS_URL`. The two URLs may hold passwords and,
     like the token that the judge wants, are never logged.
 
-    A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for
-    another worker. A service that does not answer is waited for up to `patience_seconds` before the run fails. A request to the
+    A lease is what a worker holds on a stage while it works; one that is not renewed for `lease_seconds` is free for another
+    worker. A service that does not answer is waited for up to `patience_seconds` before the run fails. A request to the
     generator may take `sampling_seconds`, one to the judge `judging_seconds`, one to the trainer `trainer_seconds`.
     `judge_urls` names further judges, as `default=http://a:8002,other=http://b:8002`; `judge_url` is the one of the name
-    `default` where that does not name it. `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a
-    job trains. A worker touches `heartbeat_file`, if one is set, for as long as it hears Redis.
+    `default` where that does not name it. While other runs wait for the generator, a run has it for `turn_seconds`, and for
+    what it has begun by then. `gpu_shared`: generator and trainer use the same GPU, so the generator sleeps while a job
+    trains. A worker touches `heartbeat_file`, if one is set, for as long as it hears
+    Redis, and the file of that name with `.alive` for as long as it is alive at all.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPARRING_", extra="ignore", env_ignore_empty=True)
@@ -43,6 +48,7 @@ class ControllerSettings(FolderSettings):
     sampling_seconds: Seconds = 600
     judging_seconds: Seconds = 600
     trainer_seconds: Seconds = 60
+    turn_seconds: Seconds = 300
     gpu_shared: bool = False
     sampling_concurrency: Annotated[int, Field(ge=1, le=1024)] = 32
     heartbeat_file: Path | None = None
@@ -55,6 +61,11 @@ class ControllerSettings(FolderSettings):
                 "give name=url, several with commas between them, such as default=http://a:8002,other=http://b:8002"
             )
         return value
+
+    @property
+    def silence_seconds(self) -> float:
+        """After how long without a sign of life a stage hangs: four times what its longest request may take."""
+        return 4 * max(self.sampling_seconds, self.judging_seconds, self.trainer_seconds)
 
     @property
     def judges(self) -> dict[str, str]:

@@ -38,11 +38,16 @@ class RankItem(Record):
 
 
 class RankRequest(Record):
-    """Body of `POST /v1/rank`; K may differ from item to item. `fresh`: computed anew, even what is remembered."""
+    """Body of `POST /v1/rank`; K may differ from item to item. `fresh`: computed anew, even what is remembered.
+
+    `alone`: each item is computed by itself, which takes longer: its values then depend on nothing else that is computed at the
+    same time or was before, in their last bits neither.
+    """
 
     items: Annotated[tuple[RankItem, ...], Field(min_length=1)]
     estimator: Estimator = "pairwise"
     fresh: bool = False
+    alone: bool = False
 
 
 class RankResult(Record):

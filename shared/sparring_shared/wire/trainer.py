@@ -1,8 +1,9 @@
 """Trainer bodies: `GET /v1/jobs`; `PUT`, `GET`, `DELETE /v1/jobs/{job_id}`."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sparring_shared.algorithms import Algorithm
 from sparring_shared.records import JudgeRef, PolicyRef, Record
@@ -27,15 +28,17 @@ class JobRequest(Record):
     """Train `policy` (pi_t) on the pairs and write the next version to `output`.
 
     `reference` is pi_ref, for a method that has one; `history` are the past policies that MNPO's weights stand for, newest
-    (pi_t) first. `pairs` are Parquet files of `Pair` rows; `output` must not exist or must
-    be this job's own. All paths lie under the runs folder, except checkpoints, which may lie under a model root. `judges` and
-    `estimator` say where the pairs' probabilities come from; they are kept in the checkpoint's `training.json`.
+    (pi_t) first. `pairs` are Parquet files of `Pair` rows, and `pairs_sha256` their hashes, where they are known: another file
+    in the place of one is FileDamaged. `output` must not exist or must be this job's own. All paths lie under the runs folder,
+    except checkpoints, which may lie under a model root. `judges` and `estimator` say where the pairs' probabilities come from;
+    they are kept in the checkpoint's `training.json`.
     """
 
     policy: CheckpointRef
     reference: CheckpointRef | None = None
     history: tuple[CheckpointRef, ...] = ()
     pairs: Annotated[tuple[str, ...], Field(min_length=1)]
+    pairs_sha256: tuple[str, ...] = ()
     output: str
     version: Annotated[int, Field(ge=1)]
     algorithm: Algorithm
@@ -43,6 +46,17 @@ class JobRequest(Record):
     seed: int = 0
     judges: tuple[JudgeRef, ...] = ()
     estimator: Estimator | None = None
+
+    @model_validator(mode="after")
+    def _hashes_are_of_all(self) -> Self:
+        if self.pairs_sha256 and len(self.pairs_sha256) != len(self.pairs):
+            raise ValueError(f"pairs_sha256 has {len(self.pairs_sha256)} hashes of {len(self.pairs)} files; give all, or none")
+        return self
+
+    @property
+    def pair_files(self) -> list[tuple[Path, str | None]]:
+        """Each file of pairs with its hash, None where that is not known."""
+        return list(zip(map(Path, self.pairs), self.pairs_sha256 or [None] * len(self.pairs), strict=True))
 
 
 JobState = Literal["running", "succeeded", "failed", "cancelled"]

@@ -42,13 +42,15 @@ def model_folder(folder: Path, weights: str) -> Path:
 class Below:
     """The knobs, and what was asked: `calls` are `METHOD path`, `loads` are the versions put on the generator.
 
-    `slept`: whether the generator slept when each job started. `judge_fails` are the judge's answers to the next requests, an
-    error each; `judge_refuses` says what is wrong with a request as a whole; `ill` gives a prompt the error types of its next
-    items; `judged` counts the items of each prompt that were answered, `games` the pairs that were asked for by name.
-    `sampling_fails` are errors that a prompt is answered with before it is answered at all. `bodies` are what the policy was
-    asked, `shown` the prompts that the judge was shown; `says` and `ends` give the text of choices by index and their finish
-    reason by text. `steady`: the chat template prints the same each time, and the weights follow from the pairs. The generator
-    serves the model in `root` with a `context` in words. `job_ends` are the step and error type with which the next jobs fail.
+    `answer_seconds`: how long the policy takes to answer. `slept`: whether the generator slept when each job started.
+    `judge_fails` are the judge's answers to the next requests, an error each; `judge_refuses` says what is wrong with a
+    request as a whole; `ill` gives a prompt the error types of its next items; `judged` counts the items of each prompt that
+    were answered, `games` the pairs that were asked for by name. `refuses_jobs`: why the trainer takes none; `sleepless`: the
+    generator cannot sleep; `mismatches`: how often another policy was loaded than was asked. `sampling_fails` are errors that
+    a prompt is answered with before it is answered at all. `bodies` are what the policy was asked, `shown` the prompts that
+    the judge was shown; `says` and `ends` give the text of choices by index and their finish reason by text. `steady`: the
+    chat template prints the same each time, and the weights follow from the pairs. The generator serves the model in `root`
+    with a `context` in words. `job_ends` are the step and error type with which the next jobs fail.
     """
 
     def __init__(self) -> None:
@@ -91,6 +93,12 @@ class Below:
         self.answering = threading.Event()
         self.steady = False
         self.lock = threading.Lock()
+        self.refuses_jobs: SparringError | None = None
+        self.sleepless = False
+        self.answer_seconds = 0.0
+        self.mismatches = 0
+        self.alone: set[bool] = set()
+        self.inside = 0
         self.sampling_fails: dict[str, list[SparringError]] = {}
 
 
@@ -121,6 +129,8 @@ def create_below(below: Below) -> FastAPI:
 
     @app.post("/v1/policy/sleep")
     def sleep() -> PolicyStatus:
+        if below.sleepless:
+            raise Conflict("This generator cannot sleep: that needs a CUDA GPU and vLLM's --enable-sleep-mode.")
         below.policy = below.policy.model_copy(update={"state": "asleep"})
         return below.policy
 
@@ -132,13 +142,19 @@ def create_below(below: Below) -> FastAPI:
     @app.post("/v1/chat/completions")
     def complete(body: dict[str, Any], request: Request, response: Response) -> Any:
         assert below.policy.state == "ready"
+        with below.lock:
+            below.inside += 1
         below.answering.set()
         below.answers_may_go.wait(60)
+        time.sleep(below.answer_seconds)
+        with below.lock:
+            below.inside -= 1
         with below.lock:
             if below.steal_policy:
                 below.steal_policy -= 1
                 below.policy = PolicyStatus(version=9, digest="stolen", path="", state="ready")
         if request.headers[POLICY_HEADER] != below.policy.digest:
+            below.mismatches += 1
             raise PolicyMismatch("Another policy is loaded.")
         prompt = body["messages"][-1]["content"]
         if below.sampling_fails.get(prompt):
@@ -184,6 +200,7 @@ def create_below(below: Below) -> FastAPI:
             raise error
         if all(_text(item) in below.unjudgeable for item in body.items):
             raise InvalidInput("items.0: It cannot be judged.")
+        below.alone.add(body.alone)
         below.shown += [item.prompt for item in body.items]
         below.requests += 2 * len(body.items)
         results = [_ranked(below, item) for item in body.items]
@@ -198,10 +215,12 @@ def create_below(below: Below) -> FastAPI:
     def start(job_id: str, body: JobRequest) -> JobStatus:
         if below.busy:
             below.busy -= 1
-            raise Conflict("The trainer is busy with job other.")
+            raise Conflict("The job other is running; wait for its end or DELETE it.", {"job_id": "other"})
+        if below.refuses_jobs is not None:
+            raise below.refuses_jobs
         other = running().job_id
         if other not in (None, job_id):
-            raise Conflict(f"The trainer is busy with job {other}.")
+            raise Conflict(f"The job {other} is running; wait for its end or DELETE it.", {"job_id": other})
         below.starts.append(body)
         below.asked[job_id] = body
         below.slept.append(below.policy.state == "asleep")

@@ -1,4 +1,4 @@
-"""A real Redis, a real SQLite file, and a stand-in for generator, judge and trainer."""
+"""A real Redis, a real SQLite file or Postgres, and a stand-in for generator, judge and trainer."""
 
 import json
 import os
@@ -63,11 +63,14 @@ def below_url(below: Below) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, redis_url: str, below_url: str, monkeypatch: pytest.MonkeyPatch) -> ControllerSettings:
+def settings(
+    tmp_path: Path, redis_url: str, below_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> ControllerSettings:
     environment = {
         "SPARRING_RUNS_DIR": str(tmp_path / "runs"),
         "SPARRING_MODEL_ROOTS": str(tmp_path / "models"),
         "SPARRING_PROMPT_ROOTS": str(tmp_path),
+        "SPARRING_DATABASE_URL": database_url,
         "SPARRING_REDIS_URL": redis_url,
         "SPARRING_GENERATOR_URL": below_url,
         "SPARRING_JUDGE_URL": below_url,

@@ -52,7 +52,7 @@ def test_a_run_survives_the_kill_of_its_worker(
     assert len(commits) == len(after)
 
 
-def test_a_worker_shows_that_it_hears_redis(
+def test_a_worker_shows_that_it_hears_redis_and_that_it_lives(
     settings: ControllerSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_worker: Start, eventually: Poll
 ) -> None:
     heartbeat = tmp_path / "heartbeat"
@@ -61,6 +61,7 @@ def test_a_worker_shows_that_it_hears_redis(
     eventually(heartbeat.exists, 60)
     os.utime(heartbeat, (0, 0))
     eventually(lambda: heartbeat.stat().st_mtime > 0, 60)
+    eventually((tmp_path / "heartbeat.alive").exists, 60)
 
 
 def _rows(settings: ControllerSettings, run_id: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playing import play, rows, start
+from postgres import ON_BOTH
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import GeneratorClient
@@ -13,6 +14,7 @@ from sparring_controller.rounds.worker import Worker
 from sparring_shared.wire.trainer import CheckpointRef
 
 
+@ON_BOTH
 def test_a_worker_whose_clock_is_ahead_takes_no_live_lease(
     controller: Controller, worker: Worker, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

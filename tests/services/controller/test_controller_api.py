@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from fastapi.testclient import TestClient
+from postgres import ON_BOTH
 
 from sparring_controller.api.app import create_app
 from sparring_controller.settings import ControllerSettings
@@ -40,6 +41,7 @@ def test_a_run_is_made_idle_and_listed(client: TestClient, config: dict[str, Any
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
+@ON_BOTH
 def test_posting_rounds_starts_the_base_evaluation_and_the_first_round(
     client: TestClient, config: dict[str, Any], redis_url: str
 ) -> None:
@@ -68,6 +70,7 @@ def test_a_wiped_redis_is_rung_again(
     assert eventually(lambda: queued(redis_url, "rounds"), 15) == before
 
 
+@ON_BOTH
 def test_the_same_post_has_its_effect_once(client: TestClient, config: dict[str, Any], tmp_path: Path) -> None:
     headers = {"Idempotency-Key": "a-key"}
     first = client.post("/v1/runs", json=config, headers=headers)
@@ -85,6 +88,7 @@ def test_the_same_post_has_its_effect_once(client: TestClient, config: dict[str,
     assert len([path for path in (tmp_path / "runs").iterdir() if path.is_dir()]) == 1
 
 
+@ON_BOTH
 def test_pause_resume_and_cancel(client: TestClient, config: dict[str, Any]) -> None:
     run_id = client.post("/v1/runs", json=config).json()["run_id"]
     client.post(f"/v1/runs/{run_id}/rounds")

@@ -53,7 +53,8 @@ def test_a_commit_that_fails_loses_nothing_that_was_kept(
 
     with monkeypatch.context() as patched:
         patched.setattr(stages, "commit", lost)
-        assert attempt(worker, controller, run_id, "judge").state == "waiting"
+        row = attempt(worker, controller, run_id, "judge")
+    assert (row.state, row.attempt, row.error) == ("waiting", 0, "The database did not answer (OperationalError).")
     row = attempt(worker, controller, run_id, "judge")
     assert row.state == "done"
     # What was judged in the attempt that could not commit is asked for again, what was kept before is not.

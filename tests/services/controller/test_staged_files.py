@@ -23,7 +23,7 @@ def claimed(controller: Controller, worker: Worker, config: dict[str, Any], toke
     with controller.database.reading() as connection:
         snapshot = runs.snapshot(connection, run_id)
     made = [row.model_copy(update={"token": token}) for token in tokens]
-    return [Work(snapshot, each, controller.settings, controller.services, lambda: None) for each in made]
+    return [Work(snapshot, each, controller.settings, controller.services, lambda: None, controller.database) for each in made]
 
 
 def files(folder: Path) -> list[Path]:

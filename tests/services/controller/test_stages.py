@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from below import Below
 from playing import ONCE, hurry, play, rows, start
+from postgres import ON_BOTH
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.clients import GeneratorClient, Services
+from sparring_controller.rounds.endings import end_cancelled
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import runs, stages
 from sparring_shared.artifacts import read_records
@@ -223,6 +225,7 @@ def test_three_failures_fail_the_run_with_the_trainers_sentence(
     assert play(worker, controller, run_id).status == "idle"
 
 
+@ON_BOTH
 def test_a_cancelled_run_ends_its_job_and_fences_its_workers(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:
@@ -235,11 +238,13 @@ def test_a_cancelled_run_ends_its_job_and_fences_its_workers(
     assert (progress.stage, progress.running, progress.done) == ("train", 1, 0)
     status = controller.cancel(ONCE, run_id)
     assert status.status == "cancelled"
+    end_cancelled(controller.database, controller.services.trainer)
     assert [job.state for job in below.jobs.values()] == ["cancelled"]
     with controller.database.writing() as connection:
         assert not stages.commit(connection, train.key, train.token + 1, {})
 
 
+@ON_BOTH
 def test_a_fenced_worker_never_replaces_the_files_of_its_successor(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from playing import ONCE, play, rows, start
+from postgres import ON_BOTH
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.doorbell import Doorbell
@@ -11,6 +12,7 @@ from sparring_controller.rounds.worker import Worker
 from sparring_shared.wire.controller import StageName
 
 
+@ON_BOTH
 def test_one_unreadable_run_is_listed_with_its_error_and_the_others_go_on(
     controller: Controller, worker: Worker, config: dict[str, Any]
 ) -> None:
@@ -43,6 +45,21 @@ def test_an_unreadable_run_goes_on_once_it_can_be_read(controller: Controller, w
     assert play(worker, controller, run_id).status == "idle"
 
 
+def test_a_result_that_cannot_be_read_is_its_runs_error(controller: Controller, worker: Worker, config: dict[str, Any]) -> None:
+    run_id = start(controller, config, 1)
+    play(worker, controller, run_id, until="generate")
+    with controller.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE stages SET result = '{}' WHERE stage = 'prompts'")
+    reconcile(controller.database, controller.doorbell, 0.0)
+    status = controller.run(run_id)
+    assert (status.status, status.error) == (
+        "failed",
+        f"The run {run_id} cannot be read: files: is missing. Use the Sparring that made it, or cancel it.",
+    )
+    assert controller.every_run().runs[0].status == "failed"
+
+
+@ON_BOTH
 def test_a_fault_in_one_run_does_not_keep_the_others_from_going_on(controller: Controller, config: dict[str, Any]) -> None:
     faulty, sound = (start(controller, config | {"name": name}, 1) for name in ("faulty", "sound"))
     keys = {run_id: [row.key for row in rows(controller, run_id)] for run_id in (faulty, sound)}

@@ -190,13 +190,18 @@ def test_databases_that_cannot_be_used(tmp_path: Path, silent: int, monkeypatch:
         )
     kept.close()
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("ALTER TABLE stages DROP COLUMN waiting_since")
-        connection.execute("DROP TABLE replies")
-    level, says = database_says(url)
-    assert level == "warning"
-    assert says == (
-        f"{kind} is of another Sparring (it has no replies, stages.waiting_since); the controller mends that when it starts."
-    )
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+        assert database_says(url) == (
+            "warning",
+            f"{kind} has the tables of an older Sparring; the controller changes them when it starts.",
+        )
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+        assert database_says(url) == (
+            "wrong",
+            f"{kind} has the tables of a newer Sparring; use that one, or name another database.",
+        )
     file.write_text("no database")
     level, says = database_says(url)
     assert (level, says.split(" (")[0]) == ("wrong", "It does not answer")

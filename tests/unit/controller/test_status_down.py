@@ -35,12 +35,12 @@ import json, reports, rows
 from sqlalchemy import insert
 from sparring_controller.store import runs
 from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_controller.store.tables import stages
 database = Database({url!r})
-from sparring_controller.store.schema import migrate
 migrate(database)
 with database.writing() as connection:
-    runs.add(connection, rows.run(requested_rounds=2))
+    runs.add(connection, rows.run(requested_rounds=2, error={error!r}))
     base = {{"answers": rows.file(), "report": reports.BASE.model_dump(mode="json")}}
     for row in (rows.stage(0, "evaluate", result=base), rows.stage(1, "prompts"), rows.stage(1, "generate", 0),
                 rows.stage(1, "generate", 1, "waiting", error="The [generator] does not answer.")):
@@ -51,10 +51,10 @@ os.kill(os.getpid(), 9)
 """
 
 
-def killed(runs_dir: Path) -> str:
+def killed(runs_dir: Path, error: str | None = None) -> str:
     runs_dir.mkdir()
     url = f"sqlite:///{runs_dir / 'sparring.db'}"
-    script = KILLED.format(here=str(Path(rows.__file__).parent), url=url)
+    script = KILLED.format(here=str(Path(rows.__file__).parent), url=url, error=error)
     assert subprocess.run([sys.executable, "-c", script]).returncode == -9
     assert (runs_dir / "sparring.db-wal").stat().st_size > 0
     return url
@@ -106,8 +106,10 @@ def test_a_database_that_was_closed_is_read_without_leaving_a_file(tmp_path: Pat
 
 
 def test_another_database_is_named_by_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARRING_DATABASE_URL", killed(tmp_path / "elsewhere"))
-    assert "small-1: running, 0 of 2 rounds" in shown(tmp_path / "runs", "small-1")
+    monkeypatch.setenv("SPARRING_DATABASE_URL", killed(tmp_path / "elsewhere", "The [judge] was exchanged."))
+    lines = shown(tmp_path / "runs", "small-1")
+    assert "small-1: running, 0 of 2 rounds" in lines
+    assert lines[-1] == "The [judge] was exchanged."
 
 
 NONE = "No controller is running for {}; start one with `sparring up`."
@@ -125,10 +127,10 @@ def test_databases_that_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert complaint(runs_dir) == none
     killed(runs_dir)
     with closing(sqlite3.connect(runs_dir / "sparring.db")) as connection:
-        connection.execute("ALTER TABLE stages DROP COLUMN waiting_since")
-    assert complaint(runs_dir) == (
-        f"{none} Its database is of another Sparring (it has no stages.waiting_since), which a start of this one mends."
-    )
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    older = "Its database is of an older Sparring; start this one, which changes the tables, or use that one."
+    assert complaint(runs_dir) == f"{none} {older}"
     monkeypatch.setattr(status, "_SECONDS", 0.4)
     with closing(sqlite3.connect(runs_dir / "sparring.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")

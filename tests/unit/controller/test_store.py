@@ -1,6 +1,9 @@
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import create_server
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from sqlalchemy import text
 from sparring_controller.rounds.lease import Fenced, Lease
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.clock import now
-from sparring_controller.store.database import Connection, Database
+from sparring_controller.store.database import Connection, Database, DatabaseTrouble
 from sparring_controller.store.records import StageRow, UnreadableRun
 from sparring_controller.store.replies import Request
 from sparring_controller.store.schema import migrate
@@ -18,10 +21,15 @@ from sparring_shared.errors import Conflict, InvalidInput, NotFound
 from sparring_shared.wire.controller import RoundsAccepted
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     """One active run with one pending stage, `k`."""
-    made = Database(f"sqlite:///{tmp_path / 'new' / 'sparring.db'}")
+    made = Database(database_url)
     migrate(made)
     with made.writing() as connection:
         runs.add(connection, run())
@@ -66,6 +74,7 @@ def write(database: Database, change: Callable[[Connection], Any]) -> Any:
         return change(connection)
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_the_file_is_written_ahead_and_synced(database: Database) -> None:
     with database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
@@ -80,9 +89,31 @@ def test_of_two_claims_one_is_given(database: Database) -> None:
     assert claim(database, "b") is None
 
 
+def test_of_many_claims_at_once_one_is_given(database: Database) -> None:
+    begin = Barrier(5)
+
+    def compete(owner: str) -> StageRow | None:
+        begin.wait(20)
+        return claim(database, owner)
+
+    with ThreadPoolExecutor(5) as pool:
+        given = [row for row in pool.map(compete, "abcde") if row is not None]
+    assert [row.token for row in given] == [1]
+    assert get(database).owner == given[0].owner
+
+
 def test_the_clock_is_the_databases(database: Database) -> None:
     with database.reading() as connection:
         assert abs(now(connection) - time.time()) < 5
+
+
+def test_a_wait_from_before_the_clock_was_set_back_is_over(database: Database) -> None:
+    row = claimed(database, "a")
+    assert write(database, lambda c: stages.look_again(c, "k", row.token, 1000.0, None, None))
+    assert (write(database, stages.due), claim(database, "a")) == ([], None)
+    later(database, -3600)
+    assert [each.key for each in write(database, stages.due)] == ["k"]
+    assert claimed(database, "a").token == 2
 
 
 def test_a_lease_from_before_the_clock_was_set_back_does_not_last(database: Database) -> None:
@@ -271,6 +302,29 @@ def test_an_answer_of_another_sparring_is_not_given_again(database: Database) ->
     write(database, lambda c: c.execute(text("UPDATE replies SET answer = replace(answer, 'last_round', 'final_round')")))
     with pytest.raises(Conflict, match="was answered by another Sparring; choose a new key"):
         replies.once(database, request, RoundsAccepted, lambda _: accepted)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_postgres_has_time_limits_that_the_url_may_change(database: Database, database_url: str) -> None:
+    shows = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    with database.reading() as connection:
+        assert [connection.scalar(text(f"SHOW {name}")) for name in shows] == ["1min", "30s", "1min"]
+    changed = Database(f"{database_url}&options=-c%20lock_timeout%3D200")
+    with changed.writing() as waiting, database.writing() as holding:
+        runs.lock(holding, "small-1")
+        with pytest.raises(DatabaseTrouble, match="lock timeout"):
+            runs.lock(waiting, "small-1")
+    changed.close()
+
+
+def test_a_postgres_that_does_not_answer_is_not_waited_for_without_end() -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        database = Database(f"postgresql+psycopg://x@{address}/x?connect_timeout=2")
+        with pytest.raises(DatabaseTrouble, match="timeout"):
+            database.ping()
+        database.close()
 
 
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sparring_judge.engines.engine import Computed, Description
 from sparring_judge.queue.scheduler import Scheduler
-from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit
+from sparring_judge.tasks.units import Judgement, Plan, Reading, Unit, by_itself
 from sparring_shared.errors import Broken, Busy, InvalidInput, SparringError, Unavailable
 
 
@@ -22,7 +22,7 @@ class HandSlot:
         self._steps = asyncio.Semaphore(0)
 
     async def compute(self, units: Sequence[Unit]) -> Computed:
-        self.begun.append([unit.key.decode() for unit in units])
+        self.begun.append([unit.key.decode(errors="replace") for unit in units])
         await self._steps.acquire()
         if any(unit.content == "poison" for unit in units):
             raise RuntimeError("out of memory")
@@ -76,6 +76,35 @@ def test_a_batch_holds_as_many_tokens_as_the_slot_likes_and_one_unit_at_least() 
             slot.step(10)
             await judged(scheduler, plan(unit("big", tokens=9), unit("a", tokens=2), unit("b", tokens=2), unit("c", tokens=2)))
             assert slot.begun == [["a", "b"], ["c"], ["big"]]
+
+    run(test)
+
+
+def test_what_is_asked_for_by_itself_is_a_batch_and_values_of_its_own() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=3, cache=5) as (scheduler, slot):
+            slot.step(10)
+            first, second = plan(unit("a"), unit("b")), plan(*(unit(name) for name in "bcde"))
+            await judged(scheduler, first, by_itself(first), by_itself(second))
+            assert [len(batch) for batch in slot.begun] == [2, 2, 4]
+            await judged(scheduler, by_itself(second))
+            assert len(slot.begun) == 3
+            await judged(scheduler, first)  # and some of the others are forgotten
+            await judged(scheduler, by_itself(second))
+            assert [len(batch) for batch in slot.begun[3:]] == [2, 4]
+
+    run(test)
+
+
+def test_of_two_requests_that_begin_alike_each_is_in_its_own_company() -> None:
+    async def test() -> None:
+        async with scheduled(batch_tokens=9) as (scheduler, slot):
+            one, same, other = plan(unit("a"), unit("b")), plan(unit("a"), unit("b")), plan(unit("a"), unit("c"))
+            asked = [asyncio.create_task(judged(scheduler, by_itself(each))) for each in (one, same, other)]
+            await settle()
+            slot.step(10)
+            await asyncio.gather(*asked)
+            assert [len(batch) for batch in slot.begun] == [2, 2]
 
     run(test)
 

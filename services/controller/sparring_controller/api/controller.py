@@ -10,15 +10,15 @@ import tomli_w
 from sparring_controller.api.base_model import base_checkpoint
 from sparring_controller.api.judges import accepted, answering, bounded, named_judges, write_judges
 from sparring_controller.api.lengths import check_lengths
-from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status, unreadable_status
+from sparring_controller.api.run_status import completed_rounds, round_status, run_state, run_status
 from sparring_controller.rounds.checkers import find_checker
 from sparring_controller.rounds.clients import Services
 from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.endings import to_be_ended
 from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.prompts.pinned import pin_prompts
 from sparring_controller.rounds.prompts.rows import is_file_source
 from sparring_controller.rounds.prompts.run_prompts import RunPrompts, read_prompts
-from sparring_controller.rounds.stages.train import job_id
 from sparring_controller.settings import ControllerSettings
 from sparring_controller.store import replies, runs, stages
 from sparring_controller.store.clock import now
@@ -30,7 +30,14 @@ from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringErr
 from sparring_shared.paths import RunPaths, within
 from sparring_shared.prompt_sources import NamedSource
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.controller import (
+    AS_IT_IS,
+    ResumeRequest,
+    RoundsAccepted,
+    RoundStatus,
+    RunList,
+    RunStatus,
+)
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -91,13 +98,13 @@ class Controller:
 
         def effect(connection: Connection) -> RoundsAccepted:
             run = _revived(connection, run_id)
-            completed = completed_rounds(runs.snapshot(connection, run_id))
+            completed = completed_rounds(runs.outline(connection, run_id, "evaluate"))
             # The round that failed is the next one: it is played again, not one more.
             last = max(run.requested_rounds, completed + count) if run.control == "failed" else run.requested_rounds + count
             _require_prompts(run.config, last)
-            runs.change(connection, run_id, requested_rounds=last)
+            runs.change(connection, run_id, requested_rounds=last, settled=False)
             first = min(run.requested_rounds + 1, last) if run.control != "failed" else completed + 1
-            state = run_state(runs.snapshot(connection, run_id))
+            state = run_state(runs.outline(connection, run_id, "evaluate"))
             return RoundsAccepted(run_id=run_id, round=first, last_round=last, status=state)
 
         answer = replies.once(self.database, request, RoundsAccepted, effect)
@@ -112,7 +119,7 @@ class Controller:
             if run.control not in ("active", "paused"):
                 raise Conflict(f"The run {run_id} has {run.control}; there is nothing to pause.")
             runs.change(connection, run_id, control="paused")
-            return run_status(runs.snapshot(connection, run_id))
+            return run_status(runs.outline(connection, run_id))
 
         return replies.once(self.database, request, RunStatus, effect)
 
@@ -132,46 +139,39 @@ class Controller:
                 _write_config(places, config)
                 runs.change_config(connection, run_id, config)
             if found is not None:
-                begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
+                begun = [row.round for row in runs.outline(connection, run_id, "generate").stages]
                 judges = accepted(run.judge, found, max(begun, default=0) + 1)
                 write_judges(places, judges)
                 runs.change(connection, run_id, judge=judges.model_dump_json())
-            return run_status(runs.snapshot(connection, run_id))
+            return run_status(runs.outline(connection, run_id))
 
         answer = replies.once(self.database, request, RunStatus, effect)
         advance(self.database, self.doorbell, run_id)
         return answer
 
     def cancel(self, request: Request, run_id: str) -> RunStatus:
-        """End the run for good: workers are fenced off and its training job is ended. What is finished stays."""
-        with self.database.reading() as connection:
-            training = [
-                row for row in stages.of_run(connection, run_id) if row.stage == "train" and row.state in ("running", "waiting")
-            ]
+        """End the run for good: workers are fenced off, and the reconciler ends its training job. What is finished stays."""
 
         def effect(connection: Connection) -> RunStatus:
             runs.lock(connection, run_id)
+            to_be_ended(connection, run_id, self.settings.trainer_seconds)
             stages.cancel(connection, run_id, _CANCELLED)
             runs.change(connection, run_id, control="cancelled", error=_CANCELLED)
-            return _status(connection, run_id)
+            return run_status(runs.look(connection, run_id))
 
-        answer = replies.once(self.database, request, RunStatus, effect)
-        for row in training:
-            try:
-                self.services.trainer.cancel(job_id(row))
-            except SparringError as error:
-                log.warning("the training job of %s may go on: %s", run_id, error.message)
-        return answer
+        return replies.once(self.database, request, RunStatus, effect)
 
     def run(self, run_id: str) -> RunStatus:
         """One run with its rounds. Raises NotFound."""
         with self.database.reading() as connection:
-            return _status(connection, run_id)
+            found = runs.look(connection, run_id)
+        return run_status(found)
 
     def every_run(self) -> RunList:
         """All runs, newest first, without their rounds."""
         with self.database.reading() as connection:
-            return RunList(runs=tuple(_status(connection, run_id, with_rounds=False) for run_id in runs.ids(connection)))
+            found = [runs.look(connection, run_id, "evaluate") for run_id in runs.ids(connection)]
+        return RunList(runs=tuple(run_status(each, with_rounds=False) for each in found))
 
     def round(self, run_id: str, number: int) -> RoundStatus:
         """One round. Raises NotFound for one that nobody asked for."""
@@ -203,7 +203,7 @@ class Controller:
 
     def _snapshot(self, run_id: str) -> RunSnapshot:
         with self.database.reading() as connection:
-            return runs.snapshot(connection, run_id)
+            return runs.outline(connection, run_id)
 
     def _checked_base(self, config: RunConfig) -> CheckpointRef:
         if config.evaluation.checker is not None:
@@ -225,15 +225,6 @@ class Controller:
             raise InvalidInput(message) from None
 
 
-def _status(connection: Connection, run_id: str, *, with_rounds: bool = True) -> RunStatus:
-    """What is told of a run, also where its records cannot be read. Raises NotFound."""
-    try:
-        with runs.readable(connection, run_id):
-            return run_status(runs.snapshot(connection, run_id), with_rounds=with_rounds)
-    except runs.Unreadable as error:
-        return unreadable_status(error.run)
-
-
 def _require_prompts(config: RunConfig, last_round: int) -> None:
     if config.prompts.rounds is not None and last_round > len(config.prompts.rounds):
         raise InvalidInput(
@@ -249,7 +240,7 @@ def _revived(connection: Connection, run_id: str) -> RunRow:
         raise Conflict(f"The run {run_id} was cancelled; start a new run.")
     if run.control != "active":
         stages.revive(connection, run_id)
-        runs.change(connection, run_id, control="active", error=None)
+        runs.change(connection, run_id, control="active", error=None, settled=False)
     return run
 
 

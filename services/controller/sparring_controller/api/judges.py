@@ -28,11 +28,16 @@ def answering(config: RunConfig, services: Services) -> Answering:
 def named_judges(config: RunConfig, services: Services) -> RunJudges:
     """What a new run is pinned to.
 
-    Raises InvalidInput when another judge answers than the config names, or one that does not take so many candidates;
-    Unavailable when none answers.
+    Raises InvalidInput when another judge answers than the config names, one that does not take so many candidates, or one that
+    cannot answer a deterministic run; Unavailable when none answers.
     """
     found, service = answering(config, services), config.judge.service
     _require(config, services.judges[service].url, found[service])
+    for name in (name for name, info in found.items() if config.deterministic and not info.pinned):
+        raise InvalidInput(
+            f"The run is deterministic, but nobody knows whether the judge {found[name].ref} answers alike twice, as it is an "
+            "endpoint; leave deterministic out, or take a judge with weights of its own."
+        )
     return RunJudges(pinned={name: _pin(info) for name, info in found.items()})
 
 

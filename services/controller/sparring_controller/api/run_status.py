@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from sparring_controller.rounds.stage_results import EvaluateResult, PromptsResult
 from sparring_controller.store.records import RunSnapshot, StageRow, UnreadableRun
+from sparring_controller.store.runs import unreadable
 from sparring_shared.wire.controller import RoundStatus, RunState, RunStatus, StageName, StageStatus
 
 STAGE_ORDER: tuple[StageName, ...] = ("prompts", "generate", "judge", "select", "train", "evaluate")
 _SHARDED: tuple[StageName, ...] = ("generate", "judge", "select")
 
 
-def run_status(snapshot: RunSnapshot, *, with_rounds: bool = True) -> RunStatus:
-    """The run, and its rounds unless they are not wanted."""
+def run_status(seen: RunSnapshot | UnreadableRun, *, with_rounds: bool = True) -> RunStatus:
+    """The run, and its rounds unless they are not wanted; one that cannot be read has failed, unless it was cancelled."""
+    if isinstance(seen, UnreadableRun):
+        return _unreadable(seen)
+    try:
+        return _readable(seen, with_rounds)
+    except ValidationError as error:
+        return _unreadable(unreadable(seen.run.model_dump(), error))
+
+
+def _readable(snapshot: RunSnapshot, with_rounds: bool) -> RunStatus:
     run = snapshot.run
     started = sorted({row.round for row in snapshot.stages}) if with_rounds else []
     return RunStatus(
@@ -29,8 +41,7 @@ def run_status(snapshot: RunSnapshot, *, with_rounds: bool = True) -> RunStatus:
     )
 
 
-def unreadable_status(run: UnreadableRun) -> RunStatus:
-    """A run whose records cannot be read: it has failed, unless it was cancelled."""
+def _unreadable(run: UnreadableRun) -> RunStatus:
     return RunStatus(
         run_id=run.run_id,
         name=run.name,

@@ -27,11 +27,10 @@ def verdict(found: DatabaseFacts) -> Finding:
         return _is("wrong", f"{found.kind} takes nothing in ({found.refuses}); end what holds it, or give the right to write.")
     if found.logged is False:
         return _is("warning", f"{found.kind} is not in journal mode wal; the controller makes it so when it starts.")
-    if found.missing:
-        lacking = ", ".join(found.missing)
-        return _is(
-            "warning", f"{found.kind} is of another Sparring (it has no {lacking}); the controller mends that when it starts."
-        )
+    if found.tables == "newer":
+        return _is("wrong", f"{found.kind} has the tables of a newer Sparring; use that one, or name another database.")
+    if found.tables == "older":
+        return _is("warning", f"{found.kind} has the tables of an older Sparring; the controller changes them when it starts.")
     journal = ", journal mode wal" if found.logged else ""
     return _is("ok", f"{found.kind} answers and can be written to{journal}.")
 

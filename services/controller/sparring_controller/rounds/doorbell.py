@@ -82,6 +82,14 @@ class Doorbell:
         except redis.RedisError as error:
             raise self._silent(error) from error
 
+    def answers(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            self.ping()
+        except Unavailable:
+            return False
+        return True
+
     def close(self) -> None:
         """Give the connections back."""
         self._celery.close()

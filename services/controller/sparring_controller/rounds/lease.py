@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from sparring_controller.store import stages
+from sparring_controller.store import stages, turns
 from sparring_controller.store.database import Database, DatabaseTrouble
 from sparring_controller.store.records import StageRow
 
@@ -45,6 +45,8 @@ class Lease:
             try:
                 with self._database.writing() as connection:
                     alive = stages.renew(connection, self._row.key, self._row.token, self._seconds)
+                    if alive:
+                        turns.renew(connection, self._row.key, self._seconds)
             except DatabaseTrouble as error:
                 # The lease runs out by itself; the commit decides, so there is nothing to stop for yet.
                 log.warning("the lease could not be renewed (%s)", type(error).__name__)

@@ -1,17 +1,20 @@
-"""What the controller does again and again: ring for stages that are due, and make good for every message that was lost."""
+"""What the controller does again and again: ring for what is due, make good for lost messages, end jobs of cancelled runs."""
 
 import logging
 import threading
 from collections.abc import Callable
 from typing import Final
 
+from sparring_controller.rounds.clients import TrainerClient
 from sparring_controller.rounds.doorbell import Doorbell
+from sparring_controller.rounds.endings import end_cancelled
 from sparring_controller.rounds.progress import advance, ring_due, ring_overdue
 from sparring_controller.store import runs
 from sparring_controller.store.database import Database, DatabaseTrouble
 
 log = logging.getLogger(__name__)
 
+_STOP_SECONDS: Final = 5.0
 DUE_SECONDS: Final = 1.0
 """How often it is asked which stages are due; by so much may a look or an attempt be late."""
 
@@ -22,9 +25,8 @@ def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
         active = runs.active(connection)
     for run_id in active:
         try:
-            snapshot = advance(database, doorbell, run_id)
-            if snapshot.run.control == "active":
-                ring_overdue(database, doorbell, snapshot, patience)
+            advance(database, doorbell, run_id)
+            ring_overdue(database, doorbell, run_id, patience)
         except runs.Unreadable as error:
             log.error("%s", error.message)
             with database.writing() as connection:
@@ -36,16 +38,17 @@ def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
 
 
 class Reconciler:
-    """Reconciles every `seconds`, and rings for what is due every second, until it is stopped.
+    """Reconciles every `seconds`, rings for what is due and ends cancelled jobs every second, until it is stopped.
 
-    Each has a thread of its own, so that neither waits for the other; several controllers do no harm to each other.
+    Each has a thread of its own, so that none waits for another; several controllers do no harm to each other.
     """
 
-    def __init__(self, database: Database, doorbell: Doorbell, seconds: float) -> None:
+    def __init__(self, database: Database, doorbell: Doorbell, trainer: TrainerClient, seconds: float) -> None:
         self._stopped = threading.Event()
         self._threads = [
             self._recurring("bell", min(seconds, DUE_SECONDS), lambda: ring_due(database, doorbell)),
             self._recurring("reconciler", seconds, lambda: reconcile(database, doorbell, 2 * seconds)),
+            self._recurring("ending of jobs", min(seconds, DUE_SECONDS), lambda: end_cancelled(database, trainer)),
         ]
 
     def start(self) -> None:
@@ -54,10 +57,10 @@ class Reconciler:
             thread.start()
 
     def stop(self) -> None:
-        """End after what is in progress."""
+        """End after what is in progress, unless that hangs."""
         self._stopped.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_STOP_SECONDS)
 
     def _recurring(self, name: str, seconds: float, act: Callable[[], None]) -> threading.Thread:
         def loop() -> None:

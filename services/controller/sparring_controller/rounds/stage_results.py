@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sparring_controller.rounds.clients.bill import Spent
-from sparring_controller.store.records import FileRef
+from sparring_controller.store.records import FileRef, StageRow
 from sparring_shared.records import JudgeRef, Record
 from sparring_shared.wire.trainer import CheckpointRef
 
@@ -78,3 +78,20 @@ class EvaluateResult(Record):
     answers: FileRef
     report: dict[str, Any]
     spent: Spent = Spent()
+
+
+def file_of(row: StageRow, shard: int = 0) -> FileRef:
+    """The file of records that a stage which is done has made; of `prompts` that of one shard."""
+    match row.stage:
+        case "prompts":
+            return PromptsResult.model_validate(row.result).files[shard]
+        case "generate":
+            return GenerateResult.model_validate(row.result).file
+        case "judge":
+            return JudgeResult.model_validate(row.result).file
+        case "select":
+            return SelectResult.model_validate(row.result).file
+        case "evaluate":
+            return EvaluateResult.model_validate(row.result).answers
+        case "train":
+            raise ValueError("train leaves a checkpoint, not a file of records")

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
+from sparring_controller.store.file_systems import check_local
 from sparring_shared.errors import InvalidInput
 
 __all__ = ["AlreadyThere", "Connection", "Database", "DatabaseTrouble"]
@@ -21,25 +22,41 @@ AlreadyThere = IntegrityError
 
 _BUSY_SECONDS = 30
 _WRITES = "sparring_writes"
+_SERVER_LIMITS = {
+    "statement_timeout": 60_000,
+    "lock_timeout": _BUSY_SECONDS * 1000,
+    "idle_in_transaction_session_timeout": 60_000,  # what a machine held that is gone is free again
+    "tcp_keepalives_idle": 15,
+}
+_POSTGRES: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": " ".join(f"-c {name}={value}" for name, value in _SERVER_LIMITS.items()),
+}
+"""How long Postgres is waited for, in the words of libpq and of its server (seconds; milliseconds for the timeouts of the
+server and of TCP). What the query of the URL says goes before it."""
 
 
 class Database:
     """Where transactions begin. One per process, made after a fork, never before.
 
-    Raises InvalidInput for a URL that names no database that is installed here.
+    Raises InvalidInput for a URL that names no database that is installed here, or an SQLite file on a network file system.
     """
 
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
             sqlite = parsed.get_backend_name() == "sqlite"
-            options: dict[str, Any] = {"connect_args": {"timeout": _BUSY_SECONDS}} if sqlite else {}
-            self.engine = create_engine(parsed, pool_pre_ping=True, **options)
+            self.engine = create_engine(parsed, pool_pre_ping=True, connect_args=_limits(parsed))
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise InvalidInput(f"SPARRING_DATABASE_URL names no database that can be used here: {error}.") from None
         if sqlite:
             _speak_sqlite(self.engine)
             if parsed.database:
+                check_local(Path(parsed.database))
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -62,6 +79,16 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def _limits(url: URL) -> dict[str, Any]:
+    match url.get_backend_name(), url.get_dialect().driver:
+        case "sqlite", _:
+            return {"timeout": _BUSY_SECONDS}
+        case "postgresql", "psycopg" | "psycopg2":
+            return {name: value for name, value in _POSTGRES.items() if name not in url.query}
+        case _:
+            return {}
 
 
 def _speak_sqlite(engine: Engine) -> None:

@@ -5,18 +5,25 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Literal
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from sparring_controller.store import runs
 from sparring_controller.store.clock import now
+from sparring_controller.store.file_systems import check_local
 from sparring_controller.store.records import RunSnapshot, UnreadableRun
-from sparring_controller.store.tables import metadata
+from sparring_controller.store.schema import standing
 from sparring_shared.errors import InvalidInput, Unavailable
 from sparring_shared.records import Record
+
+_NOT_OURS = {
+    "older": "Its database is of an older Sparring; start this one, which changes the tables, or use that one.",
+    "newer": "Its database is of a newer Sparring; use that one.",
+}
 
 
 class Absent(Unavailable):
@@ -26,14 +33,14 @@ class Absent(Unavailable):
 class DatabaseFacts(Record):
     """What a database is: `kind` with its version, e.g. `SQLite 3.45.1`.
 
-    `logged` says of SQLite whether it writes ahead to a log (WAL). `missing` are tables and columns of this Sparring that are
-    not there. `refuses` says why nothing could be written, None where it could. `clock` is how many seconds its clock is
-    ahead of ours, None where it has none of its own.
+    `logged` says of SQLite whether it writes ahead to a log (WAL). `tables` are those of this Sparring, of an older or a newer
+    one. `refuses` says why nothing could be written, None where it could. `clock` is how many seconds its clock is ahead of
+    ours, None where it has none of its own.
     """
 
     kind: str
     logged: bool | None = None
-    missing: tuple[str, ...] = ()
+    tables: Literal["current", "older", "newer"] = "current"
     refuses: str | None = None
     clock: float | None = None
 
@@ -59,30 +66,29 @@ def kept_runs(url: str, run_id: str | None, seconds: float) -> list[RunSnapshot 
     and a database that does not answer raise.
     """
     with reading_only(url, seconds) as connection:
-        lacking = next(_missing(connection), None)
-        if lacking is not None:
-            raise Unavailable(f"Its database is of another Sparring (it has no {lacking}), which a start of this one mends.")
-        return [_kept(connection, each) for each in (runs.ids(connection) if run_id is None else [run_id])]
-
-
-def _kept(connection: Connection, run_id: str) -> RunSnapshot | UnreadableRun:
-    try:
-        return runs.snapshot(connection, run_id)
-    except runs.Unreadable as error:
-        return error.run
+        tables = standing(connection)
+        if tables != "current":
+            raise Unavailable(_NOT_OURS[tables])
+        return [runs.look(connection, each) for each in (runs.ids(connection) if run_id is None else [run_id])]
 
 
 def facts(url: str, seconds: float) -> DatabaseFacts:
-    """What the database says of itself. Raises DatabaseTrouble when it does not answer, and what `reading_only` raises."""
+    """What the database says of itself.
+
+    Raises DatabaseTrouble when it does not answer, InvalidInput for SQLite on a network file system, and what `reading_only`
+    raises.
+    """
     file = sqlite_file(url)
+    if file is not None:
+        check_local(file)
     with reading_only(url, seconds) as connection:
-        missing = tuple(_missing(connection))
+        tables = standing(connection)
         if file is not None:
             kind, refuses = f"SQLite {sqlite3.sqlite_version}", _locked(file, seconds)
-            return DatabaseFacts(kind=kind, logged=_logged(file), missing=missing, refuses=refuses)
+            return DatabaseFacts(kind=kind, logged=_logged(file), tables=tables, refuses=refuses)
         version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
-        refuses, clock = _forbidden(connection, made=not missing), _clock(connection)
-        return DatabaseFacts(kind=f"{connection.dialect.name} {version}", missing=missing, refuses=refuses, clock=clock)
+        refuses, clock = _forbidden(connection, made=tables == "current"), _clock(connection)
+        return DatabaseFacts(kind=f"{connection.dialect.name} {version}", tables=tables, refuses=refuses, clock=clock)
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -150,14 +156,3 @@ def _forbidden(connection: Connection, *, made: bool) -> str | None:
 def _clock(connection: Connection) -> float:
     began = time.time()
     return now(connection) - (began + time.time()) / 2
-
-
-def _missing(connection: Connection) -> Iterator[str]:
-    there = inspect(connection)
-    names = set(there.get_table_names())
-    for table in metadata.sorted_tables:
-        if table.name not in names:
-            yield table.name
-            continue
-        columns = {column["name"] for column in there.get_columns(table.name)}
-        yield from (f"{table.name}.{column.name}" for column in table.columns if column.name not in columns)

@@ -5,10 +5,10 @@ longer the latest, and then have changed nothing. Durations are in seconds, coun
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, insert, or_, select, true, update
 
 from sparring_controller.store.clock import Now, now
 from sparring_controller.store.records import StageRow
@@ -16,13 +16,31 @@ from sparring_controller.store.tables import runs, stages
 from sparring_shared.wire.controller import StageName
 
 MAX_LAPSES = 10
+LONGEST_WAIT = 60.0
+"""Seconds; what would have to wait longer was put off before the clock was set back, and is due."""
 _OPEN = ("pending", "running", "waiting")
+_FRESH = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
 
 
-def add(connection: Connection, key: str, run_id: str, round_number: int, stage: StageName, shard: int) -> None:
-    """Insert a stage, pending."""
-    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard)
-    connection.execute(insert(stages).values(**row.model_dump()))
+def add(
+    connection: Connection,
+    key: str,
+    run_id: str,
+    round_number: int,
+    stage: StageName,
+    shard: int,
+    rung_at: float | None = None,
+) -> StageRow:
+    """Insert a stage, pending; in the place of one that was undone its tokens go on, so that who held that one stays fenced.
+
+    With `rung_at` Redis is about to be told. Raises AlreadyThere when the stage is there.
+    """
+    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard, rung_at=rung_at)
+    there = (stages.c.run_id == run_id, stages.c.round == round_number, stages.c.stage == stage, stages.c.shard == shard)
+    undone = update(stages).where(*there, stages.c.state == "undone")
+    if not connection.execute(undone.values(**row.model_dump(exclude={"token", "damaged"}))).rowcount:
+        connection.execute(insert(stages).values(**row.model_dump()))
+    return row
 
 
 def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | None:
@@ -32,10 +50,63 @@ def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | N
     return None if found is None else _row(found)
 
 
+def at(connection: Connection, run_id: str, number: int, stage: StageName, shard: int) -> StageRow | None:
+    """The stage at this place, if there is one."""
+    place = (stages.c.round == number, stages.c.stage == stage, stages.c.shard == shard)
+    return next(iter(_rows(connection, stages.c.run_id == run_id, *place)), None)
+
+
 def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     """All stages of a run, by round, stage and shard."""
-    query = select(stages).where(stages.c.run_id == run_id).order_by(stages.c.round, stages.c.stage, stages.c.shard)
-    return tuple(_row(found) for found in connection.execute(query).mappings())
+    return _rows(connection, stages.c.run_id == run_id)
+
+
+def outline(connection: Connection, run_id: str, *names: StageName) -> tuple[StageRow, ...]:
+    """All stages of a run, if wanted only those of these names; without the results of what there may be thousands of."""
+    result = case((stages.c.stage.in_(("prompts", "evaluate")), stages.c.result), else_=None).label("result")
+    columns = [column for column in stages.c if column is not stages.c.result]
+    wanted = stages.c.stage.in_(names) if names else true()
+    return _found(connection, select(*columns, result).where(stages.c.run_id == run_id, wanted))
+
+
+def of_rounds(connection: Connection, run_id: str, rounds: Sequence[int], *names: StageName) -> tuple[StageRow, ...]:
+    """The stages of some rounds, if wanted only those of these names."""
+    wanted = stages.c.stage.in_(names) if names else true()
+    return _rows(connection, stages.c.run_id == run_id, stages.c.round.in_(rounds), wanted)
+
+
+def named(connection: Connection, run_id: str, names: Sequence[StageName]) -> tuple[StageRow, ...]:
+    """The stages of these names, of all rounds."""
+    return _rows(connection, stages.c.run_id == run_id, stages.c.stage.in_(names))
+
+
+def of_shard(connection: Connection, run_id: str, number: int, shard: int) -> tuple[StageRow, ...]:
+    """What was made of one shard of a round."""
+    names = stages.c.stage.in_(("generate", "judge", "select"))
+    return _rows(connection, stages.c.run_id == run_id, stages.c.round == number, names, stages.c.shard == shard)
+
+
+def unfinished(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
+    """All stages of the rounds that are not evaluated; of the others `train` and `evaluate`, which later rounds build on."""
+    over = select(stages.c.round).where(stages.c.run_id == run_id, stages.c.stage == "evaluate", stages.c.state == "done")
+    built_on = stages.c.stage.in_(("train", "evaluate"))
+    return _rows(connection, stages.c.run_id == run_id, or_(built_on, stages.c.round.not_in(over)))
+
+
+def all_selected(connection: Connection, run_id: str, number: int) -> bool:
+    """Whether every shard of a round has its pairs."""
+    selected = stages.alias()
+    theirs = (selected.c.run_id == run_id, selected.c.round == number, selected.c.stage == "select", selected.c.state == "done")
+    mine = (stages.c.run_id == run_id, stages.c.round == number, stages.c.stage == "generate")
+    # From the last shard on: as long as there is one without pairs, it is found at once.
+    query = select(stages.c.shard).where(*mine, ~exists().where(*theirs, selected.c.shard == stages.c.shard))
+    return connection.scalar(query.order_by(stages.c.shard.desc()).limit(1)) is None
+
+
+def quiet_for(connection: Connection, run_id: str, names: Sequence[StageName], seconds: float) -> list[StageRow]:
+    """The stages of these names that are not at their end, and of which Redis was not told for so long."""
+    told = or_(stages.c.rung_at.is_(None), stages.c.rung_at < Now() - seconds)
+    return list(_rows(connection, stages.c.run_id == run_id, stages.c.state.in_(_OPEN), stages.c.stage.in_(names), told))
 
 
 def claim(connection: Connection, key: str, owner: str, lease_seconds: float) -> StageRow | None:
@@ -46,7 +117,7 @@ def claim(connection: Connection, key: str, owner: str, lease_seconds: float) ->
     """
     row = get(connection, key, lock=True)
     moment = now(connection)
-    if row is None or row.state not in _OPEN or row.not_before > moment:
+    if row is None or row.state not in _OPEN or moment < row.not_before <= moment + LONGEST_WAIT:
         return None
     # A lease that ends later than one given now was given before the clock was set back: its owner, if it lives, renews it.
     if row.state == "running" and moment < row.lease_until <= moment + lease_seconds:
@@ -105,7 +176,7 @@ def waited(connection: Connection, row: StageRow) -> float:
 
 
 def postpone(connection: Connection, key: str, token: int, seconds: float, error: str, *, anew: bool = False) -> bool:
-    """A service does not answer: try again in `seconds`, which is no attempt. `anew`: it had answered since the last wait."""
+    """A service does not answer: try again in `seconds`; this is not an attempt. `anew`: it had answered in between."""
     since = Now() if anew else func.coalesce(stages.c.waiting_since, Now())
     outages = stages.c.outages + int(anew)
     return _wait(connection, key, token, seconds, error=error, waiting_since=since, outages=outages)
@@ -123,7 +194,8 @@ def fail(connection: Connection, key: str, token: int, error: str) -> bool:
 
 def due(connection: Connection, most: int = 1000) -> list[StageRow]:
     """The stages of active runs that may begin and that Redis was not told of since they may; the longest due first."""
-    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), stages.c.not_before <= Now())
+    begins = or_(stages.c.not_before <= Now(), stages.c.not_before > Now() + LONGEST_WAIT)
+    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), begins)
     query = select(stages).join(runs, runs.c.run_id == stages.c.run_id).where(*waits, runs.c.control == "active")
     return [_row(found) for found in connection.execute(query.order_by(stages.c.not_before).limit(most)).mappings()]
 
@@ -133,13 +205,30 @@ def rung(connection: Connection, key: str, token: int) -> None:
     connection.execute(update(stages).where(stages.c.key == key, stages.c.token == token).values(rung_at=Now()))
 
 
+def unrung(connection: Connection, keys: Sequence[str]) -> None:
+    """Redis could not be told of stages that nobody has taken up yet."""
+    connection.execute(update(stages).where(stages.c.key.in_(keys), stages.c.state == "pending").values(rung_at=None))
+
+
+def do_again(connection: Connection, key: str) -> None:
+    """A stage that is done becomes pending, as its file was damaged; its result stays until it is committed anew."""
+    again = {"state": "pending", "token": stages.c.token + 1, "damaged": stages.c.damaged + 1}
+    _change(connection, key, **again, **_FRESH, progress=None)
+
+
+def undo(connection: Connection, keys: Sequence[str]) -> None:
+    """These stages are to be planned anew; workers that hold a lease are fenced off."""
+    gone = update(stages).where(stages.c.key.in_(keys))
+    connection.execute(gone.values(state="undone", token=stages.c.token + 1, result=None))
+
+
 def revive(connection: Connection, run_id: str) -> None:
     """Failed stages become pending with all their attempts, waiting ones become due."""
-    fresh = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
     mine = stages.c.run_id == run_id
+    connection.execute(update(stages).where(mine).values(damaged=0))
     failed = update(stages).where(mine, stages.c.state == "failed")
-    connection.execute(failed.values(state="pending", progress=None, **fresh))
-    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**fresh))
+    connection.execute(failed.values(state="pending", progress=None, **_FRESH))
+    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**_FRESH))
 
 
 def cancel(connection: Connection, run_id: str, reason: str) -> None:
@@ -148,8 +237,21 @@ def cancel(connection: Connection, run_id: str, reason: str) -> None:
     connection.execute(mine.values(state="failed", error=reason, token=stages.c.token + 1))
 
 
+def begun(connection: Connection, run_id: str, stage: StageName) -> list[StageRow]:
+    """A run's stages of this name that were ever claimed and are not done."""
+    mine = (stages.c.run_id == run_id, stages.c.stage == stage, stages.c.state != "done", stages.c.token > 0)
+    return [_row(found) for found in connection.execute(select(stages).where(*mine)).mappings()]
+
+
+def cancelled(connection: Connection, key: str) -> bool:
+    """Whether the run of a stage was cancelled."""
+    query = select(runs.c.control).join(stages, runs.c.run_id == stages.c.run_id).where(stages.c.key == key)
+    return connection.scalar(query) == "cancelled"
+
+
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:
-    return _release(connection, key, token, state="waiting", not_before=Now() + seconds, rung_at=None, **values)
+    due = Now() + min(seconds, LONGEST_WAIT)
+    return _release(connection, key, token, state="waiting", not_before=due, rung_at=None, **values)
 
 
 def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:
@@ -159,6 +261,15 @@ def _release(connection: Connection, key: str, token: int, **values: Any) -> boo
 
 def _change(connection: Connection, key: str, **values: Any) -> None:
     connection.execute(update(stages).where(stages.c.key == key).values(**values))
+
+
+def _rows(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StageRow, ...]:
+    return _found(connection, select(stages).where(*wanted))
+
+
+def _found(connection: Connection, query: Select[Any]) -> tuple[StageRow, ...]:
+    ordered = query.where(stages.c.state != "undone").order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    return tuple(_row(found) for found in connection.execute(ordered).mappings())
 
 
 def _row(found: Mapping[Any, Any]) -> StageRow:

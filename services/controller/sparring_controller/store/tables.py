@@ -1,6 +1,6 @@
 """The tables. JSON is text, times are UTC wall-clock seconds since 1970; SQLite and Postgres read them alike."""
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, false
 
 metadata = MetaData()
 
@@ -18,6 +18,7 @@ runs = Table(
     Column("base", Text, nullable=False),
     Column("prompts", Text),
     Column("judge", Text),
+    Column("settled", Boolean, nullable=False, server_default=false()),
 )
 
 stages = Table(
@@ -44,6 +45,7 @@ stages = Table(
     Column("result", Text),
     Column("progress", Text),
     Column("error", Text),
+    Column("damaged", Integer, nullable=False, server_default="0"),
     UniqueConstraint("run_id", "round", "stage", "shard"),
     Index("stages_of_run", "run_id"),
     Index("stages_due", "rung_at", "state", "not_before"),
@@ -57,4 +59,26 @@ replies = Table(
     Column("request", String(64), nullable=False),
     Column("answer", Text, nullable=False),
     Column("created_at", Float, nullable=False),
+)
+
+endings = Table(
+    "endings",
+    metadata,
+    Column("job_id", String(64), primary_key=True),
+    Column("run_id", String(80), nullable=False),
+    Column("until", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("generator", String(300), primary_key=True),
+    Column("stage", String(64), primary_key=True),
+    Column("run_id", String(80), nullable=False),
+    Column("use", String(100), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("asked", Float, nullable=False),
+    Column("since", Float),
+    Column("until", Float, nullable=False),
 )

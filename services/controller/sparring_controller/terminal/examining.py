@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import SecretStr
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sparring_controller.doctor.checks import all_checks
+from sparring_controller.doctor.checks import all_checks, exit_code
 from sparring_controller.doctor.examination import Check, Finding, Level, examine
+from sparring_controller.doctor.examination import as_json as json_of
 from sparring_controller.doctor.installation import Installation, Port, Service, asked_services
 from sparring_controller.local.redis_server import redis_binary
 from sparring_controller.local.services import SERVICES, LocalServices, address, reached
@@ -70,6 +72,15 @@ def processes(local: LocalServices) -> list[Finding]:
 def redis_to_start() -> list[Finding]:
     """The Redis that `sparring up` would start. Raises InvalidInput if there is none."""
     return [Finding(name="Redis", level="ok", says=f"None is running; `sparring up` starts {redis_binary()}.")]
+
+
+def show_findings(findings: Sequence[Finding], console: Console, *, as_json: bool) -> int:
+    """As a table, or as JSON for machines; returns the exit code, 1 if anything is wrong."""
+    if as_json:
+        print(json_of(findings))
+    else:
+        console.print(findings_table(findings))
+    return exit_code(findings)
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

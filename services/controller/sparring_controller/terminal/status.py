@@ -4,13 +4,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sparring_controller.api.run_status import run_status, unreadable_status
+from sparring_controller.api.run_status import run_status
 from sparring_controller.doctor.examination import answer
 from sparring_controller.local.services import LocalServices
 from sparring_controller.local.settings_here import settings_here
 from sparring_controller.store.database import DatabaseTrouble
 from sparring_controller.store.inspection import Absent, kept_runs
-from sparring_controller.store.records import UnreadableRun
 from sparring_controller.terminal.controllers import find_controller
 from sparring_controller.terminal.shown_runs import show_run, show_runs
 from sparring_shared.errors import Unavailable
@@ -36,6 +35,8 @@ def show_status(runs_dir: Path, run_id: str | None, console: Console) -> None:
         return
     for status in found:
         show_run(status, console)
+        if status.error:
+            console.print(status.error, soft_wrap=True, highlight=False, markup=False)
 
 
 def _from_database(local: LocalServices, run_id: str | None) -> list[RunStatus]:
@@ -48,7 +49,4 @@ def _from_database(local: LocalServices, run_id: str | None) -> list[RunStatus]:
         raise Unavailable(f"{none} {error.message}") from None
     except (TimeoutError, DatabaseTrouble) as error:
         raise Unavailable(f"{none} Its database does not answer either ({type(error).__name__}).") from None
-    return [
-        unreadable_status(found) if isinstance(found, UnreadableRun) else run_status(found, with_rounds=run_id is not None)
-        for found in kept
-    ]
+    return [run_status(found, with_rounds=run_id is not None) for found in kept]

@@ -15,7 +15,7 @@ from sparring_judge.queue.scheduler import Pending, Scheduler
 from sparring_judge.queue.slots import Slot, open_slots
 from sparring_judge.settings import JudgeSettings
 from sparring_judge.tasks.task import Task
-from sparring_judge.tasks.units import Judgement, Plan, judgement
+from sparring_judge.tasks.units import Judgement, Plan, by_itself, judgement
 from sparring_shared.errors import Broken, SparringError, Unavailable
 
 _WARM_UP = Task("Which is ready?", ("This one.", "The other."), ((0, 1), (1, 0)))
@@ -81,14 +81,17 @@ class BackgroundJudge:
         return self._slots[0].description
 
     @asynccontextmanager
-    async def ask(self, tasks: Sequence[Task], *, fresh: bool = False) -> AsyncIterator[list[Pending | SparringError]]:
-        """Read the tasks and queue their units; on leaving, what nobody else waits for is dropped.
+    async def ask(
+        self, tasks: Sequence[Task], *, fresh: bool = False, alone: bool = False
+    ) -> AsyncIterator[list[Pending | SparringError]]:
+        """Read the tasks and queue their units, if wanted each task `alone`; on leaving, what nobody else waits for is dropped.
 
         What is wrong with one task stands in its place. Raises Unavailable while loading, Busy when too much waits.
         """
         reader, scheduler = self.reader, self._scheduler
         assert scheduler is not None
-        plans = await self._read(reader, tasks)
+        read = await self._read(reader, tasks)
+        plans = [by_itself(plan) if alone and isinstance(plan, Plan) else plan for plan in read]
         with scheduler.ask([plan for plan in plans if isinstance(plan, Plan)], fresh=fresh) as pending:
             queued = iter(pending)
             yield [next(queued) if isinstance(plan, Plan) else plan for plan in plans]

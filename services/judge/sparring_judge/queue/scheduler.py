@@ -93,7 +93,7 @@ class Scheduler:
         if self._failure is not None:
             raise self._failure
         units = {unit.key: unit for plan in plans for unit in sorted(plan.units, key=lambda unit: unit.tokens)}
-        known = {} if fresh else self._known(list(units))
+        known = {} if fresh else self._known(list(units.values()))
         self._refuse_if_full([unit for key, unit in units.items() if key not in known and key not in self._open])
         wanted = {key: self._entry(unit) for key, unit in units.items() if key not in known}
         self._line_up([entry for entry in wanted.values() if not entry.started])
@@ -110,12 +110,13 @@ class Scheduler:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
 
-    def _known(self, keys: Sequence[bytes]) -> dict[bytes, float]:
-        """The values that are kept, in memory or on disk."""
+    def _known(self, units: Sequence[Unit]) -> dict[bytes, float]:
+        """The values that are kept, in memory or on disk; those of a company are known together, or not at all."""
+        keys = [unit.key for unit in units]
         known = {key: value for key in keys if (value := self._cache.get(key)) is not None}
         if self._kept is not None and len(known) < len(keys):
             known |= self._kept.values([key for key in keys if key not in known])
-        return known
+        return {unit.key: known[unit.key] for unit in units if known.keys() >= {unit.key, *unit.company}}
 
     def _keep(self, values: Mapping[bytes, float]) -> None:
         if self._cache.maxsize:
@@ -163,25 +164,28 @@ class Scheduler:
         self._work.set()
 
     def _take(self, room: int) -> list[_Entry]:
-        """The next batch: at most `room` tokens, or one unit; empty if nothing waits."""
+        """The next batch: at most `room` tokens, or one unit, or one in its company; empty if nothing waits."""
         batch: list[_Entry] = []
         while self._due:
             due, _, entry = self._due[0]
             waits = not entry.started and entry.wanted > 0
-            if waits and batch and entry.unit.tokens > room:
+            if waits and batch and (entry.unit.tokens > room or entry.unit.company):
                 break
             heapq.heappop(self._due)
+            if waits and entry.unit.company:
+                self._clock = due
+                return [self._start(self._open[key]) for key in entry.unit.company]
             if waits:
-                batch.append(entry)
+                batch.append(self._start(entry))
                 room -= entry.unit.tokens
                 self._clock = due
-                self._start(entry)
         return batch
 
-    def _start(self, entry: _Entry) -> None:
+    def _start(self, entry: _Entry) -> _Entry:
         entry.started = True
         self._count(entry, -1)
         metrics.WAIT.observe(time.monotonic() - entry.since)
+        return entry
 
     async def _serve(self, slot: Slot) -> None:
         while True:

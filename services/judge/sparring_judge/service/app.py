@@ -65,10 +65,12 @@ def preference_routes(judge: BackgroundJudge, judge_items: ItemJudge) -> APIRout
                 ref,
                 lambda at, one: rank_result(one, request.estimator, items[at].pairs is None),
                 fresh=request.fresh,
+                alone=request.alone,
             )
+        judged = await judge_items(items, fresh=request.fresh, alone=request.alone)
         answers = [
             item_error(one) if isinstance(one, SparringError) else rank_result(one, request.estimator, item.pairs is None)
-            for item, one in zip(items, await judge_items(items, fresh=request.fresh), strict=True)
+            for item, one in zip(items, judged, strict=True)
         ]
         return RankResponse(judge=ref, items=tuple(answers))
 

@@ -37,14 +37,14 @@ class ItemJudge:
         self._settings = settings
         self._judge = judge
 
-    async def __call__(self, items: Sequence[RankItem], *, fresh: bool = False) -> list[Judged]:
-        """See `Ask`; `fresh` leaves what is remembered aside.
+    async def __call__(self, items: Sequence[RankItem], *, fresh: bool = False, alone: bool = False) -> list[Judged]:
+        """See `Ask`; `fresh` leaves what is remembered aside, `alone` computes each item by itself.
 
         Raises InvalidInput, TooLarge, Unavailable, Busy or DeadlinePassed.
         """
         at = self.deadline()
         try:
-            async with asyncio.timeout_at(at), self.open(items, fresh=fresh) as pending:
+            async with asyncio.timeout_at(at), self.open(items, fresh=fresh, alone=alone) as pending:
                 return [await settle(one) for one in pending]
         except TimeoutError:
             raise late() from None
@@ -56,10 +56,13 @@ class ItemJudge:
         return asyncio.get_running_loop().time() + min(longest, longest if wanted is None else wanted)
 
     @asynccontextmanager
-    async def open(self, items: Sequence[RankItem], *, fresh: bool = False) -> AsyncIterator[list[Pending | SparringError]]:
+    async def open(
+        self, items: Sequence[RankItem], *, fresh: bool = False, alone: bool = False
+    ) -> AsyncIterator[list[Pending | SparringError]]:
         """Queue the items; on leaving, what is not computed is dropped unless others wait for it."""
         tasks = self._tasks(items)
-        async with self._judge.ask([task for task in tasks if isinstance(task, Task)], fresh=fresh) as queued:
+        readable = [task for task in tasks if isinstance(task, Task)]
+        async with self._judge.ask(readable, fresh=fresh, alone=alone) as queued:
             pending = iter(queued)
             yield [next(pending) if isinstance(task, Task) else task for task in tasks]
 

@@ -26,12 +26,18 @@ def wants_lines(request: Request) -> bool:
 
 
 async def stream(
-    judge_items: ItemJudge, items: Sequence[RankItem], ref: JudgeRef, answer: Answer, *, fresh: bool = False
+    judge_items: ItemJudge,
+    items: Sequence[RankItem],
+    ref: JudgeRef,
+    answer: Answer,
+    *,
+    fresh: bool = False,
+    alone: bool = False,
 ) -> StreamingResponse:
     """Queue the items, then answer line by line. Raises what concerns the request as a whole before the first line."""
     async with AsyncExitStack() as stack:
         deadline = judge_items.deadline()
-        pending = await stack.enter_async_context(judge_items.open(items, fresh=fresh))
+        pending = await stack.enter_async_context(judge_items.open(items, fresh=fresh, alone=alone))
         return StreamingResponse(_lines(pending, ref, answer, deadline, stack.pop_all()), media_type=NDJSON)
     raise AssertionError("not reached")
 

@@ -4,10 +4,10 @@ What lies between requests and engines (queue, cache, batches) is the same for a
 and nothing of models.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import TypeAlias
 
 import numpy as np
@@ -34,12 +34,14 @@ class Unit:
     """The smallest piece of work, computed once however often it is asked for.
 
     `key` [16 bytes] is a digest of the judge and of all that the value depends on, see `unit_key`; `tokens` is what it costs;
-    `content` is the engine's own.
+    `content` is the engine's own. One with `company`, keys that its own is one of, is computed with these and no others, so
+    that its value is the same to the bit whatever else there is to compute.
     """
 
     key: bytes
     tokens: int
     content: object = field(compare=False, repr=False)
+    company: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
 
 
 Term: TypeAlias = tuple[float, int]
@@ -72,6 +74,13 @@ class Plan:
     reading: Reading
 
 
+def by_itself(plan: Plan) -> Plan:
+    """The same plan with units that are computed together and with no others; their values have keys of their own."""
+    whole = blake2b(b"".join(unit.key for unit in plan.units), digest_size=16).digest()
+    keys = tuple(blake2b(unit.key, digest_size=16, key=whole).digest() for unit in plan.units)
+    return replace(plan, units=tuple(replace(unit, key=key, company=keys) for unit, key in zip(plan.units, keys, strict=True)))
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a judge says of one task.
@@ -89,7 +98,7 @@ class Judgement:
 
 def unit_key(ref: JudgeRef, *parts: str | Sequence[int]) -> bytes:
     """Digest of a judge's engine, name and revision and of what it reads, texts or token ids; each part is delimited."""
-    digest = hashlib.blake2b(f"{ref.engine}\0{ref.name}\0{ref.revision}\0".encode(), digest_size=16)
+    digest = blake2b(f"{ref.engine}\0{ref.name}\0{ref.revision}\0".encode(), digest_size=16)
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else np.asarray(part, np.int64).tobytes()
         digest.update(len(data).to_bytes(8, "little") + data)

@@ -119,8 +119,8 @@ def read_examples(request: JobRequest) -> list[Example]:
             to_example(pair, vocabulary=vocabulary, **lengths),
             win_rates=answer_signals(request.algorithm, pair),
         )
-        for path in request.pairs
-        for pair in read_records(Path(path), Pair)
+        for path, sha256 in request.pair_files
+        for pair in read_records(path, Pair, sha256)
     ]
 
 

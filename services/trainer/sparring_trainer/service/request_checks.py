@@ -32,7 +32,7 @@ def check_data(request: JobRequest) -> None:
         raise InvalidInput(f"{name} needs a reference: set `reference` to the base model.")
     if len(request.history) != needed:
         raise InvalidInput(f"{name} needs {needed} policies in `history`, one per weight, but it has {len(request.history)}.")
-    pairs = [(path, pair) for path in request.pairs for pair in read_records(Path(path), Pair)]
+    pairs = [(path, pair) for path, sha256 in request.pair_files for pair in read_records(path, Pair, sha256)]
     if not pairs:
         raise InvalidInput(f"There are no pairs in {', '.join(request.pairs)}; nothing can be learnt from them.")
     for path, pair in pairs:

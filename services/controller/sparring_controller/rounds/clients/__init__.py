@@ -7,7 +7,7 @@ from typing import Self
 from sparring_controller.rounds.clients.generator import GeneratorClient
 from sparring_controller.rounds.clients.judge import JudgeClient
 from sparring_controller.rounds.clients.trainer import TrainerClient
-from sparring_controller.settings import ControllerSettings
+from sparring_controller.settings import DETERMINISTIC_AT_ONCE, ControllerSettings
 from sparring_shared.errors import InvalidInput
 
 __all__ = ["GeneratorClient", "JudgeClient", "Services", "TrainerClient"]
@@ -27,8 +27,9 @@ class Services:
     @classmethod
     def at(cls, settings: ControllerSettings) -> Self:
         """The services at the addresses of the settings."""
+        at_once = max(settings.sampling_concurrency, DETERMINISTIC_AT_ONCE)
         return cls(
-            GeneratorClient(settings.generator_url, settings.sampling_seconds, settings.sampling_concurrency),
+            GeneratorClient(settings.generator_url, settings.sampling_seconds, at_once),
             {name: JudgeClient(url, settings.judge_token, settings.judging_seconds) for name, url in settings.judges.items()},
             TrainerClient(settings.trainer_url, settings.trainer_seconds),
         )

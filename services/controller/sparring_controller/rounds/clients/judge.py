@@ -24,6 +24,7 @@ class JudgeClient:
     """Asks for a bounded number of items at a time, each request to be answered in `seconds`; answers come item for item.
 
     Once it is `pinned_to` a judge, an answer of any other is JudgeChanged; with a bill, a request beyond it is BillReached.
+    Then it may ask for values that are computed alone, so that they are the same to the bit whenever they are asked for.
     """
 
     def __init__(self, url: str, token: SecretStr | None = None, seconds: float = 600.0) -> None:
@@ -32,11 +33,12 @@ class JudgeClient:
         self._headers = {DEADLINE_HEADER: str(seconds)}
         self._pinned: JudgeRef | None = None
         self._bill = Bill(None, None, Spent())
+        self._alone = False
 
-    def pinned_to(self, judge: JudgeRef | None, bill: Bill) -> Self:
+    def pinned_to(self, judge: JudgeRef | None, bill: Bill, *, alone: bool = False) -> Self:
         """The same client for a run that is pinned to this judge, or to none, and pays this bill."""
         client = copy(self)
-        client._pinned, client._bill = judge, bill
+        client._pinned, client._bill, client._alone = judge, bill, alone
         return client
 
     def info(self) -> JudgeInfo:
@@ -48,7 +50,7 @@ class JudgeClient:
 
         Raises DeadlinePassed when the time was too short.
         """
-        request = RankRequest(items=tuple(items), estimator=estimator, fresh=fresh)
+        request = RankRequest(items=tuple(items), estimator=estimator, fresh=fresh, alone=self._alone)
         self._bill.allow(sum(passes(item) for item in items))
         response = self._service.call("POST", "/v1/rank", RankResponse, request, self._headers)
         self._check(response.judge)

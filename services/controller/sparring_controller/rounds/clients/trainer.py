@@ -1,8 +1,12 @@
 """The trainer: jobs that are started, looked at and cancelled, never waited for."""
 
 from sparring_shared.client import ServiceClient
-from sparring_shared.errors import NotFound
+from sparring_shared.errors import Conflict, NotFound
 from sparring_shared.wire.trainer import JobRequest, JobStatus, RunningJob
+
+
+class OtherJob(Conflict):
+    """The trainer runs another job, and one at a time."""
 
 
 class TrainerClient:
@@ -12,8 +16,16 @@ class TrainerClient:
         self._service = ServiceClient("trainer", url, timeout=seconds)
 
     def start(self, job_id: str, request: JobRequest) -> JobStatus:
-        """Start the job, or again if it failed. Raises Conflict when the trainer is busy or the id stands for another job."""
-        return self._service.call("PUT", f"/v1/jobs/{job_id}", JobStatus, request)
+        """Start the job, or again if it failed.
+
+        Raises OtherJob while another one runs, Conflict if the id stands for another.
+        """
+        try:
+            return self._service.call("PUT", f"/v1/jobs/{job_id}", JobStatus, request)
+        except Conflict as conflict:
+            if isinstance(conflict.detail, dict) and "job_id" in conflict.detail:
+                raise OtherJob(conflict.message, conflict.detail) from None
+            raise
 
     def job(self, job_id: str) -> JobStatus | None:
         """How far the job is; None if the trainer does not know it."""

@@ -1,15 +1,18 @@
 """A judge whose weights nobody knows is watched: at the start of each round it is asked about the same pairs again."""
 
+import logging
 import math
 from collections.abc import Iterator
 
 from sparring_controller.rounds.asking import shown
+from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.stage_results import PromptsResult
 from sparring_controller.rounds.stages.work import Work
-from sparring_shared.artifacts import read_records
 from sparring_shared.errors import Broken, InvalidInput, Unavailable, error_of
 from sparring_shared.records import CandidateSet, PreferenceMatrix
 from sparring_shared.wire.judge import Conversation, ItemError, RankItem, RankResult
+
+log = logging.getLogger(__name__)
 
 PAIRS = 32
 """How many pairs are fixed: the first that were judged once the judge was pinned."""
@@ -63,8 +66,13 @@ def fixed_pairs(work: Work, number: int) -> list[Known]:
     """The first judged pair of different answers of each prompt of a round, for its first prompts."""
     known: list[Known] = []
     for shard in range(len(work.result(PromptsResult, number, "prompts").files)):
-        sets = read_records(work.places.shard(number, "candidates", shard), CandidateSet)
-        matrices = read_records(work.places.shard(number, "preferences", shard), PreferenceMatrix)
+        try:
+            sets = work.read(CandidateSet, number, "generate", shard)
+            matrices = work.read(PreferenceMatrix, number, "judge", shard)
+        except Damaged as damaged:
+            # It was trained on, so it is not made anew; pairs of other shards will do.
+            log.warning("the judge is not asked about the pairs of %s, which is not as it was written", damaged.path)
+            continue
         of_prompt = {matrix.prompt_id: matrix for matrix in matrices}
         for row in sets:
             if row.prompt.prompt_id in of_prompt:

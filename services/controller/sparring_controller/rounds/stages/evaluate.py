@@ -11,8 +11,8 @@ from sparring_controller.rounds.stages.answers import TOO_LONG, sample_all
 from sparring_controller.rounds.stages.gpu import wait_for_trainer
 from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.round_report import round_report
+from sparring_controller.rounds.stages.turns import leave_turn, take_turn
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_shared.artifacts import read_records
 from sparring_shared.errors import SparringError
 from sparring_shared.records import Answer, PolicyRef, Prompt
 from sparring_shared.wire.judge import RankItem
@@ -20,10 +20,12 @@ from sparring_shared.wire.judge import RankItem
 
 def evaluate(work: Work) -> Done | Later:
     """Answer, compare, report. The prompts are those that the base was asked, so every round is measured on the same."""
-    if (later := wait_for_trainer(work)) is not None:
-        return later
     number = work.row.round
+    sampled = bool(work.kept(Answer))
+    if not sampled and (later := wait_for_trainer(work) or take_turn(work, work.policy(number).digest)) is not None:
+        return later
     answers, dropped = _answers(work, _heldout(work))
+    leave_turn(work, number)
     folder = work.places.evaluation(number)
     file = work.write(folder / "answers.parquet", Answer, answers)
     judgements = Judgements(work, work.evaluation_judge)
@@ -91,4 +93,4 @@ def _reasons(where: str, dropped: Counter[str]) -> Counter[str]:
 
 
 def _answers_of(work: Work, version: int) -> list[Answer]:
-    return read_records(work.places.evaluation(version) / "answers.parquet", Answer)
+    return work.read(Answer, version, "evaluate")

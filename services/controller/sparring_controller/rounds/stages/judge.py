@@ -7,7 +7,6 @@ from sparring_controller.rounds.draws import seed_of
 from sparring_controller.rounds.selection import pairs_to_judge
 from sparring_controller.rounds.stages.judgements import Judgements
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_shared.artifacts import read_records
 from sparring_shared.errors import SparringError
 from sparring_shared.preference import next_game
 from sparring_shared.records import CandidateSet, PreferenceMatrix
@@ -19,7 +18,7 @@ Pairs = tuple[tuple[int, int], ...]
 def judge(work: Work) -> Done | Later:
     """Ask the judge; a prompt that it cannot judge is dropped and counted by the judge's reason."""
     number, shard = work.row.round, work.row.shard
-    sets = {row.prompt.prompt_id: row for row in read_records(work.places.shard(number, "candidates", shard), CandidateSet)}
+    sets = {row.prompt.prompt_id: row for row in work.read(CandidateSet, number, "generate", shard)}
     judgements = Judgements(work, work.judge)
     try:
         if work.config.selection.name == "knockout":

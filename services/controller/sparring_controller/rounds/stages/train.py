@@ -1,11 +1,13 @@
 """Stage `train`: a job on the trainer, started once, then looked at again and again; the worker never waits for it."""
 
+from sparring_controller.rounds.clients.trainer import OtherJob
+from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, SelectResult, TrainResult, distinct
-from sparring_controller.rounds.stages.gpu import give_to_trainer
+from sparring_controller.rounds.stage_results import JudgeResult, TrainResult, distinct
+from sparring_controller.rounds.stages.gpu import give_to_trainer, leave_jobs_turn, take_jobs_turn
 from sparring_controller.rounds.stages.job_starts import starts_of
 from sparring_controller.rounds.stages.work import Done, Later, Work
-from sparring_controller.store.records import StageRow
+from sparring_controller.store.records import FileRef, StageRow
 from sparring_shared.algorithms import history_versions, reference_version
 from sparring_shared.errors import Broken, Conflict, InvalidInput
 from sparring_shared.wire.trainer import JobRequest, JobStatus
@@ -21,14 +23,19 @@ def job_id(row: StageRow) -> str:
 
 def train(work: Work) -> Done | Later:
     """Start the job, or look at it. Raises what its failure is to the stage, see `job_starts`; started again, it goes on."""
+    if (later := take_jobs_turn(work)) is not None:
+        return later
     status, starts = work.services.trainer.job(job_id(work.row)), starts_of(work.row.progress)
     if status is None or not _was_running(work.row):
-        starts = starts.again(status)
+        starts, request = starts.again(status), _request(work)
         give_to_trainer(work)
         try:
-            status = work.services.trainer.start(job_id(work.row), _request(work))
+            status = work.services.trainer.start(job_id(work.row), request)
+        except OtherJob as other:
+            return Later(_BUSY_SECONDS, work.row.progress, other.message)
         except Conflict as conflict:
-            return _wait_for_turn(work, conflict)
+            advice = "remove that job's folder there, then resume."
+            raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; {advice}") from None
     match status.state:
         case "running":
             progress = {"attempt": work.row.attempt, "step": status.step, "total_steps": status.total_steps}
@@ -47,15 +54,15 @@ def _was_running(row: StageRow) -> bool:
 
 def _request(work: Work) -> JobRequest:
     number, config = work.row.round, work.config
-    shards = len(work.result(PromptsResult, number, "prompts").files)
-    selected = [work.result(SelectResult, number, "select", shard).file for shard in range(shards)]
-    judged = [work.result(JudgeResult, number, "judge", shard) for shard in range(shards)]
+    judged = work.results(JudgeResult, number, "judge")
+    selected = [file for shard in range(len(judged)) if (file := _pairs(work, shard)).rows]
     reference = reference_version(config.algorithm, number)
     return JobRequest(
         policy=work.policy(number - 1),
         reference=None if reference is None else work.policy(reference),
         history=tuple(work.policy(version) for version in history_versions(config.algorithm, number)),
-        pairs=tuple(str(work.places.root / file.path) for file in selected if file.rows),
+        pairs=tuple(str(work.places.root / file.path) for file in selected),
+        pairs_sha256=tuple(file.sha256 for file in selected),
         output=str(work.places.checkpoint(number)),
         version=number,
         algorithm=config.algorithm,
@@ -66,17 +73,19 @@ def _request(work: Work) -> JobRequest:
     )
 
 
-def _wait_for_turn(work: Work, conflict: Conflict) -> Later:
-    """The trainer takes one job at a time: wait, unless our id already stands for another job."""
-    known = work.services.trainer.job(job_id(work.row))
-    if known is not None and known.state in ("running", "succeeded"):
-        raise InvalidInput(f"{conflict.message} The trainer knows this round's job with other settings; remove that job.")
-    return Later(_BUSY_SECONDS, work.row.progress, conflict.message)
+def _pairs(work: Work, shard: int) -> FileRef:
+    """Raises Damaged, when no job runs on what may be other pairs by now."""
+    try:
+        return work.verified(work.row.round, "select", shard)
+    except Damaged:
+        work.services.trainer.cancel(job_id(work.row))
+        raise
 
 
 def _finish(work: Work, status: JobStatus) -> Done:
     checkpoint = status.checkpoint
     if checkpoint is None or checkpoint.version != work.row.round:
         raise Broken(f"The trainer says that the job succeeded, but not with version {work.row.round}: {checkpoint}.")
+    leave_jobs_turn(work)
     work.write_json(work.places.training(work.row.round) / "metrics.json", status.metrics)
     return Done(TrainResult(checkpoint=checkpoint, metrics=status.metrics))

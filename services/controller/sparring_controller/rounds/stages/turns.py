@@ -1,0 +1,53 @@
+"""A stage's turn on the generator, by a lease in the database: several runs share one without evicting each other's policy.
+
+A turn is renewed with the lease of its stage, so whoever dies loses both.
+"""
+
+from sparring_controller.rounds.stages.work import Later, Work
+from sparring_controller.rounds.turns import ahead, asked, began
+from sparring_controller.store import turns
+from sparring_controller.store.clock import now
+from sparring_controller.store.turns import Turn
+
+_LOOK_SECONDS = 2.0
+_HELD_BACK_SECONDS = 300.0
+"""How long the other shards of a run are not tried while one of them waits; they are called up when it has its turn."""
+
+
+def take_turn(work: Work, use: str) -> Later | None:
+    """Before the generator is used, for a policy (its digest) or a job: what to do instead while it is others' turn."""
+    row, generator = work.row, work.settings.generator_url
+    with work.database.writing() as connection:
+        turns.lock(connection)
+        moment, known = now(connection), turns.every(connection, generator)
+        before = ahead(known, row.key, use, moment, work.settings.turn_seconds)
+        mine = {"stage": row.key, "run_id": row.run_id, "use": use, "until": moment + work.settings.lease_seconds}
+        if before is not None:
+            waits = Turn(**mine, state="waits", asked=asked(known, use, moment), since=None)
+            turns.write(connection, generator, waits)
+            turns.hold_back(connection, row.run_id, row.round, _HELD_BACK_SECONDS)
+            return Later(
+                _LOOK_SECONDS, row.progress, f"It is the turn of run {before.run_id} on the generator; this stage waits."
+            )
+        shared = [turn for turn in known if turn.use == use and turn.state != "waits"]
+        for turn in (turn for turn in known if turn.state == "keeps"):
+            turns.leave(connection, generator, turn.stage)
+        turns.write(connection, generator, Turn(**mine, state="has", asked=moment, since=began(shared, moment)))
+        if any(turn.stage == row.key and turn.state == "waits" for turn in known):
+            turns.call_up(connection, row.run_id, row.round)
+    return None
+
+
+def leave_turn(work: Work, version: int | None = None) -> None:
+    """Once the generator has done its part: it is kept for those of the run that still want this version of its policy."""
+    row, generator = work.row, work.settings.generator_url
+    with work.database.writing() as connection:
+        turns.lock(connection)
+        mine = next((turn for turn in turns.every(connection, generator) if turn.stage == row.key), None)
+        if mine is None:
+            return
+        if version is not None and turns.wanted(connection, row.run_id, version, but=row.key):
+            until = now(connection) + work.settings.lease_seconds
+            turns.write(connection, generator, mine.model_copy(update={"state": "keeps", "until": until}))
+        else:
+            turns.leave(connection, generator, row.key)
