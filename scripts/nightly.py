@@ -48,6 +48,7 @@ STAGES = (
     Stage("the real llm-blender and our judge", "make judge-parity"),
     Stage("judge of 6 layers against llm-blender", ".venv/bin/python benchmarks/judge.py --size 6x768 --prompts 4 --rounds 1"),
     Stage("judge of PairRM's size against it", ".venv/bin/python benchmarks/judge.py --size 24x1024 --prompts 1 --rounds 1"),
+    Stage("what a run costs the controller", ".venv/bin/python benchmarks/controller.py --prompts 2000 20000"),
     Stage("judge over HTTP", ".venv/bin/python benchmarks/judge_http.py --comparisons 64 --rounds 1 --requests 2000"),
 )
 

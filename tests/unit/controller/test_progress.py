@@ -3,7 +3,6 @@
 import random
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,10 +40,15 @@ class Bell(Doorbell):
         return True
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     """A run of two rounds that nobody has looked at yet."""
-    made = Database(f"sqlite:///{tmp_path / 'sparring.db'}")
+    made = Database(database_url)
     migrate(made)
     with made.writing() as connection:
         runs.add(connection, run(requested_rounds=2))
@@ -89,6 +93,23 @@ def test_what_follows_from_each_stage_is_all_that_is_missing(database: Database,
     assert len(every) == 1 + 2 * (3 + 3 * SHARDS)
     assert sorted(bell.rung) == sorted(row.key for row in every)
     assert is_settled(database)
+
+
+@pytest.mark.parametrize("again", ["prompts", "generate", "judge", "select"])
+def test_what_follows_from_a_stage_that_is_done_again_is_planned_anew(database: Database, again: str) -> None:
+    """All after it was undone but one stage, which came out the same."""
+    bell = Bell()
+    advance(database, bell, RUN)
+    while open_rows := [row for row in rows(database) if (row.state, row.round) == ("pending", 1) and row.stage != "train"]:
+        advance(database, bell, RUN, finish(database, open_rows[0].key))
+    order = ["prompts", "generate", "judge", "select", "train"]
+    made = next(row for row in rows(database) if row.stage == again)
+    later = [row for row in rows(database) if row.stage in order[order.index(again) + 1 :] and row.shard == made.shard]
+    with database.writing() as connection:
+        stages.do_again(connection, made.key)
+        stages.undo(connection, [row.key for row in later[1:]])
+    advance(database, bell, RUN, finish(database, made.key))
+    assert whole_plan(database) == []
 
 
 def test_a_run_that_is_over_is_left_alone_until_somebody_asks_for_more(database: Database) -> None:
@@ -151,8 +172,8 @@ def test_nobody_waits_for_the_write_lock_who_has_nothing_to_write(database: Data
     thread.join()
 
 
-def test_two_processes_at_once_make_every_stage_once(database: Database) -> None:
-    other, bells = Database(str(database.engine.url)), [Bell(), Bell()]
+def test_two_processes_at_once_make_every_stage_once(database: Database, database_url: str) -> None:
+    other, bells = Database(database_url), [Bell(), Bell()]
     advance(database, bells[0], RUN)
     bells[0].rung.clear()
     ended = [finish(database, row.key) for row in rows(database)]

@@ -57,7 +57,7 @@ def _around(connection: Connection, run_id: str, after: StageRow | None) -> RunS
     if after.stage in ("train", "evaluate"):
         next_prompts = stages.of_rounds(connection, run_id, (number + 1,), "prompts")
         rows = (*next_prompts, *stages.named(connection, run_id, ("train", "evaluate")))
-    elif after.stage == "prompts" or (after.stage == "select" and stages.all_selected(connection, run_id, number)):
+    elif after.stage == "prompts" or stages.all_selected(connection, run_id, number):
         rows = stages.of_rounds(connection, run_id, (number,))
     else:
         rows = stages.of_shard(connection, run_id, number, after.shard)
