@@ -3,17 +3,21 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from below import Below
-from playing import ONCE, play, rows, start
+from playing import ONCE, hurry, play, rows, start
 
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.worker import Worker
-from sparring_shared.errors import InvalidInput
+from sparring_shared.artifacts import read_records
+from sparring_shared.errors import Broken, InvalidInput, PolicyMismatch, SparringError, Unavailable
+from sparring_shared.paths import RunPaths
+from sparring_shared.records import CandidateSet, Prompt
 from sparring_shared.run_config import RunConfig
 
 
@@ -52,6 +56,23 @@ def test_so_many_answers_are_asked_for_at_once_whatever_the_worker_is_set_to(
     assert below.inside == at_once
     below.answers_may_go.set()
     working.join()
+
+
+@pytest.mark.parametrize("error", [PolicyMismatch("Another policy is loaded."), Broken("It is ill."), Unavailable("It loads.")])
+def test_a_shard_is_asked_for_as_a_whole(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any], error: SparringError
+) -> None:
+    run_id = start(controller, config | {"deterministic": True}, 1)
+    play(worker, controller, run_id, until="generate")
+    places = RunPaths(controller.settings.runs_dir, run_id)
+    texts = [row.messages[0].content for row in read_records(places.shard(1, "prompts", 0), Prompt)]
+    below.sampling_fails = {texts[3]: [error]}
+    for _ in range(2):
+        hurry(controller)
+        worker.run_stage(next(row.key for row in rows(controller, run_id) if (row.stage, row.shard) == ("generate", 0)))
+    counts = Counter(body["messages"][-1]["content"] for body in below.bodies)
+    assert {text: counts[text] for text in texts} == dict.fromkeys(texts, 2) | {texts[3]: 1}
+    assert len(read_records(places.shard(1, "candidates", 0), CandidateSet)) == 4
 
 
 def test_a_judge_that_nobody_can_pin_is_refused(controller: Controller, below: Below, config: dict[str, Any]) -> None:

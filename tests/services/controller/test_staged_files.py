@@ -8,7 +8,7 @@ from playing import play, rows, start
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.stages import Work
 from sparring_controller.rounds.worker import Worker
-from sparring_controller.store import runs
+from sparring_controller.store.past import Past
 from sparring_shared.artifacts import read_records
 from sparring_shared.records import Message, Prompt
 
@@ -20,8 +20,7 @@ def claimed(controller: Controller, worker: Worker, config: dict[str, Any], toke
     run_id = start(controller, config, 1)
     play(worker, controller, run_id, until="generate")
     row = next(row for row in rows(controller, run_id) if row.stage == "generate")
-    with controller.database.reading() as connection:
-        snapshot = runs.snapshot(connection, run_id)
+    snapshot = Past(controller.database, run_id)
     made = [row.model_copy(update={"token": token}) for token in tokens]
     return [Work(snapshot, each, controller.settings, controller.services, lambda: None, controller.database) for each in made]
 

@@ -36,7 +36,8 @@ def sample_all(
     chat template does not take, are counted.
 
     When another run has the policy changed in between, it is loaded again and the answers still missing are asked for
-    again; after five times PolicyMismatch is raised. Whatever is raised, what has come is kept for the next attempt.
+    again; after five times PolicyMismatch is raised. Whatever is raised, what has come is kept for the next attempt. A
+    deterministic run keeps none: it asks for all again.
     """
     answers = _kept(work, policy, prompts, sampling) if work.joins_answers else {}
     before, dropped = len(answers), Counter[str]()
@@ -47,6 +48,8 @@ def sample_all(
                 return answers, dropped
             if load:
                 log.warning("policy %d was replaced while it answered (load %d)", policy.version, load)
+            if not work.joins_answers:
+                answers, dropped, missing = {}, Counter[str](), prompts
             work.services.generator.ensure(policy)
             missing = _sample(work, policy, missing, sampling, answers, dropped)
         if missing:
