@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -20,6 +21,7 @@ ON_BOTH = pytest.mark.parametrize("database_kind", ["sqlite", "postgresql"])
 
 _INITDB = ("--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "listen_addresses=")
+_names = count(1)
 
 
 def programs() -> Path | None:
@@ -55,6 +57,14 @@ def server() -> Iterator[str]:
             process.wait(30)
     finally:
         shutil.rmtree(place)
+
+
+def new_database(address: str) -> str:
+    """The URL of a new database of a server, for a test that changes more of it than tables; `empty_database` is cheaper."""
+    name = f"test_{next(_names)}"
+    with psycopg.connect(host=address, user="postgres", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"postgresql+psycopg://postgres@/{name}?host={address}"
 
 
 def empty_database(address: str) -> str:

@@ -1,10 +1,11 @@
 """One way to call a Sparring service: JSON in, record out, errors as `SparringError`."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from sparring_shared.connections import Connections
 from sparring_shared.errors import (
     Broken,
     Busy,
@@ -63,14 +64,10 @@ class ServiceClient:
     ) -> None:
         self.name = name
         self.url = url
-        headers = {} if token is None else {"authorization": f"Bearer {token.get_secret_value()}"}
-        self._http = httpx.Client(
-            base_url=url,
-            timeout=httpx.Timeout(timeout, connect=5.0),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            headers=headers,
-            transport=transport,
-        )
+        self._base = url.rstrip("/")
+        bearer = {} if token is None else {"authorization": f"Bearer {token.get_secret_value()}"}
+        self._headers = {"content-type": "application/json", "accept": "application/json", **bearer}
+        self._transport = transport or Connections(timeout, connections)
 
     def call(
         self, method: str, path: str, answer: type[M], body: BaseModel | None = None, headers: dict[str, str] | None = None
@@ -91,11 +88,12 @@ class ServiceClient:
     ) -> httpx.Response:
         """Send `body` as JSON; the answer as it came, unless it is an error."""
         content = None if body is None else body.model_dump_json()
-        sent: dict[str, Any] = {"content-type": "application/json", **(headers or {})}
+        request = httpx.Request(method, self._base + path, content=content, headers=self._headers | (headers or {}))
         try:
-            response = self._http.request(method, path, content=content, headers=sent)
+            response = self._transport.handle_request(request)
         except httpx.TransportError as error:
             raise self.silent(error) from error
+        response.request = request
         raise_for_error(response)
         return response
 
@@ -105,4 +103,4 @@ class ServiceClient:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._http.close()
+        self._transport.close()

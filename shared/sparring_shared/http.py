@@ -1,7 +1,10 @@
 """The HTTP base of the judge, trainer and controller: health, metrics, one error shape, a body limit, one way to start."""
 
+import asyncio
 import socket
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from math import ceil
 from typing import Any
 
@@ -85,8 +88,42 @@ class BodyLimit:
         await self.app(scope, received, send)
 
 
-def create_service(title: str, readiness: Readiness, *, max_body_bytes: int = 64 << 20, **options: Any) -> FastAPI:
-    """A FastAPI application with `/healthz`, `/readyz`, `/metrics`, `/docs`, the one error shape and a body limit."""
+class Readier:
+    """Asks for readiness beside the event loop, in one thread at a time however many want to know.
+
+    What it asks may hang, as a database does: then there is an answer after `seconds` all the same.
+    """
+
+    def __init__(self, readiness: Readiness, seconds: float) -> None:
+        self._readiness, self._seconds = readiness, seconds
+        self._answer: Future[str | None] | None = None
+
+    async def missing(self) -> str | None:
+        """None when ready, else one sentence."""
+        if self._answer is None or self._answer.done():
+            self._answer = Future()
+            self._answer.set_running_or_notify_cancel()  # who does not wait any longer takes it from nobody else
+            threading.Thread(target=self._ask, args=(self._answer,), name="readiness", daemon=True).start()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(self._answer), self._seconds)
+        except TimeoutError:
+            return f"What has to be ready has not answered for {self._seconds:g} s."
+
+    def _ask(self, answer: "Future[str | None]") -> None:
+        try:
+            answer.set_result(self._readiness())
+        except Exception as error:  # noqa: BLE001  # it is raised where it was asked
+            answer.set_exception(error)
+
+
+def create_service(
+    title: str, readiness: Readiness, *, max_body_bytes: int = 64 << 20, ready_seconds: float = 2.0, **options: Any
+) -> FastAPI:
+    """A FastAPI application with `/healthz`, `/readyz`, `/metrics`, `/docs`, the one error shape and a body limit.
+
+    `/readyz` answers within `ready_seconds`, whatever `readiness` does meanwhile.
+    """
+    readier = Readier(readiness, ready_seconds)
     app = FastAPI(title=title, version="1", responses=ERRORS, **options)
     app.add_middleware(BodyLimit, limit=max_body_bytes)
     app.add_exception_handler(SparringError, _on_sparring_error)
@@ -102,7 +139,7 @@ def create_service(title: str, readiness: Readiness, *, max_body_bytes: int = 64
     @app.get("/readyz", tags=["health"])
     async def readyz() -> dict[str, str]:
         """Everything needed to answer is loaded; else 503."""
-        missing = readiness()
+        missing = await readier.missing()
         if missing is not None:
             raise Unavailable(missing)
         return {"status": "ready"}

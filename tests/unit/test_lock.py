@@ -24,8 +24,8 @@ IMAGES = {
     "trainer-cpu": ("cpu", ["trainer"]),
     "trainer-cuda": ("cuda", ["trainer"]),
 }
-# Postgres is asked of the image alone; intel-openmp names the other on Linux only, and a lock for all systems went by another.
-OF_THE_IMAGE_ALONE = {"controller": {"psycopg", "psycopg-binary"}, "generator-cpu": {"intel-cmplr-lib-ur"}}
+# intel-openmp names the other on Linux only, and a lock for all systems went by another.
+OF_THE_IMAGE_ALONE = {"generator-cpu": {"intel-cmplr-lib-ur"}}
 # Writes the same lock whatever it is asked for, and what it was asked for beside it.
 UV = """#!/bin/sh
 echo "$@" >> {log}

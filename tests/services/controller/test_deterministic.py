@@ -57,7 +57,7 @@ def test_so_many_answers_are_asked_for_at_once_whatever_the_worker_is_set_to(
 def test_a_judge_that_nobody_can_pin_is_refused(controller: Controller, below: Below, config: dict[str, Any]) -> None:
     below.pinned = False
     with pytest.raises(
-        InvalidInput, match="The run is deterministic, but nobody knows whether the judge length .* answers alike"
+        InvalidInput, match=r"The run is deterministic, but nobody knows whether the judge length .* answers alike"
     ):
         controller.create(ONCE, RunConfig.model_validate(config | {"deterministic": True}))
     with pytest.raises(ValueError, match="deterministic cannot be kept by a judge behind an endpoint"):

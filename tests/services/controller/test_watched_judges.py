@@ -80,6 +80,20 @@ def test_an_endpoint_that_is_down_when_a_round_begins_is_waited_for(
     assert asked_again["requests"] > 2 * len(prompts)
 
 
+def test_pairs_that_are_damaged_after_they_were_trained_on_are_left_out_of_the_watch(
+    controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
+) -> None:
+    below.pinned = False
+    run_id = start(controller, config, 2)
+    play(worker, controller, run_id, until="train")
+    places = RunPaths(controller.settings.runs_dir, run_id)
+    places.shard(1, "preferences", 0).write_bytes(b"PAR1")
+    places.shard(1, "candidates", 1).unlink()
+    assert play(worker, controller, run_id).status == "done"
+    assert drifts(controller, run_id)[2] == pytest.approx(0.0, abs=1e-12)
+    assert 0 < sum(below.fresh) <= len(read_records(places.shard(1, "prompts", 2), Prompt)) == 2
+
+
 def test_a_drift_that_is_accepted_is_the_new_measure(
     controller: Controller, worker: Worker, below: Below, config: dict[str, Any]
 ) -> None:

@@ -139,6 +139,8 @@ def _all(rows: dict[str, StageRow], rounds: int) -> RunSnapshot:
         ({"state": "running", "rung_at": None, "lease_until": 99.0}, True),
         ({"state": "waiting", "rung_at": 80.0}, True),
         ({"state": "waiting", "rung_at": 95.0}, False),
+        ({"state": "pending", "rung_at": 3700.0}, True),
+        ({"state": "running", "rung_at": 80.0, "lease_until": 3730.0}, True),
         ({"state": "failed", "rung_at": 0.0}, False),
         ({"state": "done", "rung_at": 0.0}, False),
     ],

@@ -107,6 +107,15 @@ def test_the_clock_is_the_databases(database: Database) -> None:
         assert abs(now(connection) - time.time()) < 5
 
 
+def test_a_wait_from_before_the_clock_was_set_back_is_over(database: Database) -> None:
+    row = claimed(database, "a")
+    assert write(database, lambda c: stages.look_again(c, "k", row.token, 1000.0, None, None))
+    assert (write(database, stages.due), claim(database, "a")) == ([], None)
+    later(database, -3600)
+    assert [each.key for each in write(database, stages.due)] == ["k"]
+    assert claimed(database, "a").token == 2
+
+
 def test_a_lease_from_before_the_clock_was_set_back_does_not_last(database: Database) -> None:
     claimed(database, "a")
     later(database, -3600)

@@ -1,6 +1,8 @@
 """The HTTP base, as a real ASGI application."""
 
+import asyncio
 import socket
+import threading
 
 import httpx
 import pytest
@@ -36,6 +38,50 @@ def test_not_ready_is_503_with_the_reason() -> None:
     answer = client("The model is still loading.").get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["error"] == {"type": "unavailable", "message": "The model is still loading.", "detail": None}
+
+
+def test_a_readiness_that_hangs_keeps_nobody_else_waiting() -> None:
+    released, asked = threading.Event(), threading.Semaphore(0)
+
+    def hang() -> str | None:
+        asked.release()
+        return None if released.wait(20) else "Nobody came."
+
+    app = create_service("test", hang, ready_seconds=0.5)
+
+    @app.get("/v1/policy")
+    def in_a_thread() -> PolicyRef:
+        return PolicyRef(version=1, digest="d")
+
+    async def probe() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http:
+            # More than there are threads for the routes.
+            probes = [asyncio.create_task(http.get("/readyz")) for _ in range(60)]
+            others = [await http.get("/healthz"), await http.get("/v1/policy")]
+            assert [answer.status_code for answer in others] == [200, 200]
+            hanging = [answer.json()["error"]["message"] for answer in await asyncio.gather(*probes)]
+            assert hanging == ["What has to be ready has not answered for 0.5 s."] * 60
+            released.set()
+            while (ready := await http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.01)
+            return [ready]
+
+    assert asyncio.run(probe())[0].json() == {"status": "ready"}
+    assert asked.acquire(blocking=False)
+    assert not asked.acquire(blocking=False), "one thread asked for all of them"
+
+
+def test_a_readiness_that_fails_is_an_error_of_its_request_alone() -> None:
+    answers: list[str | Exception | None] = [RuntimeError("a fault"), None]
+
+    def readiness() -> str | None:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with TestClient(create_service("test", readiness), raise_server_exceptions=False) as http:
+        assert [http.get("/readyz").status_code for _ in range(2)] == [500, 200]
 
 
 def test_errors_have_one_shape() -> None:

@@ -1,6 +1,7 @@
 """The HTTP API of the controller: `POST /v1/runs/{id}/rounds` starts an iteration."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -31,6 +32,8 @@ from sparring_shared.wire.controller import (
 )
 
 _EVENT_SECONDS = 1.0
+_EVENT_SHARE = 0.05
+"""How much of its time a client's stream may spend on looking: a run of thousands of stages is looked at less often."""
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 
@@ -102,9 +105,12 @@ async def run_events(run_id: str, here: Here) -> StreamingResponse:
 
 async def _events(here: Controller, status: RunStatus) -> AsyncIterator[str]:
     yield _event(status)
+    took = 0.0
     while status.status == "running":
-        await asyncio.sleep(_EVENT_SECONDS)
+        await asyncio.sleep(max(_EVENT_SECONDS, took / _EVENT_SHARE))
+        began = time.monotonic()
         latest = await run_in_threadpool(here.run, status.run_id)
+        took = time.monotonic() - began
         # A comment keeps the connection alive, and lets a client that left be noticed.
         yield _event(latest) if latest != status else ": unchanged\n\n"
         status = latest

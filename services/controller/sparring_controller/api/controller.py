@@ -30,7 +30,14 @@ from sparring_shared.errors import Conflict, InvalidInput, NotFound, SparringErr
 from sparring_shared.paths import RunPaths, within
 from sparring_shared.prompt_sources import NamedSource
 from sparring_shared.run_config import RunConfig
-from sparring_shared.wire.controller import AS_IT_IS, ResumeRequest, RoundsAccepted, RoundStatus, RunList, RunStatus
+from sparring_shared.wire.controller import (
+    AS_IT_IS,
+    ResumeRequest,
+    RoundsAccepted,
+    RoundStatus,
+    RunList,
+    RunStatus,
+)
 from sparring_shared.wire.trainer import CheckpointRef
 
 log = logging.getLogger(__name__)
@@ -91,13 +98,13 @@ class Controller:
 
         def effect(connection: Connection) -> RoundsAccepted:
             run = _revived(connection, run_id)
-            completed = completed_rounds(runs.snapshot(connection, run_id))
+            completed = completed_rounds(runs.outline(connection, run_id, "evaluate"))
             # The round that failed is the next one: it is played again, not one more.
             last = max(run.requested_rounds, completed + count) if run.control == "failed" else run.requested_rounds + count
             _require_prompts(run.config, last)
-            runs.change(connection, run_id, requested_rounds=last)
+            runs.change(connection, run_id, requested_rounds=last, settled=False)
             first = min(run.requested_rounds + 1, last) if run.control != "failed" else completed + 1
-            state = run_state(runs.snapshot(connection, run_id))
+            state = run_state(runs.outline(connection, run_id, "evaluate"))
             return RoundsAccepted(run_id=run_id, round=first, last_round=last, status=state)
 
         answer = replies.once(self.database, request, RoundsAccepted, effect)
@@ -112,7 +119,7 @@ class Controller:
             if run.control not in ("active", "paused"):
                 raise Conflict(f"The run {run_id} has {run.control}; there is nothing to pause.")
             runs.change(connection, run_id, control="paused")
-            return run_status(runs.snapshot(connection, run_id))
+            return run_status(runs.outline(connection, run_id))
 
         return replies.once(self.database, request, RunStatus, effect)
 
@@ -132,11 +139,11 @@ class Controller:
                 _write_config(places, config)
                 runs.change_config(connection, run_id, config)
             if found is not None:
-                begun = [row.round for row in runs.snapshot(connection, run_id).stages if row.stage == "generate"]
+                begun = [row.round for row in runs.outline(connection, run_id, "generate").stages]
                 judges = accepted(run.judge, found, max(begun, default=0) + 1)
                 write_judges(places, judges)
                 runs.change(connection, run_id, judge=judges.model_dump_json())
-            return run_status(runs.snapshot(connection, run_id))
+            return run_status(runs.outline(connection, run_id))
 
         answer = replies.once(self.database, request, RunStatus, effect)
         advance(self.database, self.doorbell, run_id)
@@ -163,7 +170,7 @@ class Controller:
     def every_run(self) -> RunList:
         """All runs, newest first, without their rounds."""
         with self.database.reading() as connection:
-            found = [runs.look(connection, run_id) for run_id in runs.ids(connection)]
+            found = [runs.look(connection, run_id, "evaluate") for run_id in runs.ids(connection)]
         return RunList(runs=tuple(run_status(each, with_rounds=False) for each in found))
 
     def round(self, run_id: str, number: int) -> RoundStatus:
@@ -196,7 +203,7 @@ class Controller:
 
     def _snapshot(self, run_id: str) -> RunSnapshot:
         with self.database.reading() as connection:
-            return runs.snapshot(connection, run_id)
+            return runs.outline(connection, run_id)
 
     def _checked_base(self, config: RunConfig) -> CheckpointRef:
         if config.evaluation.checker is not None:
@@ -233,7 +240,7 @@ def _revived(connection: Connection, run_id: str) -> RunRow:
         raise Conflict(f"The run {run_id} was cancelled; start a new run.")
     if run.control != "active":
         stages.revive(connection, run_id)
-        runs.change(connection, run_id, control="active", error=None)
+        runs.change(connection, run_id, control="active", error=None, settled=False)
     return run
 
 

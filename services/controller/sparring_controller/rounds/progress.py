@@ -1,39 +1,89 @@
 """Moves runs on: applies the plan to the database, then rings for every stage that Redis was not told of."""
 
 import logging
+from collections.abc import Sequence
 
 from sparring_controller.rounds.doorbell import Doorbell
-from sparring_controller.rounds.planner import CreateStage, FailRun, overdue, plan
+from sparring_controller.rounds.planner import QUEUES, CreateStage, FailRun, overdue, plan, settled
 from sparring_controller.store import runs, stages
 from sparring_controller.store.clock import now
-from sparring_controller.store.database import Database
+from sparring_controller.store.database import AlreadyThere, Connection, Database
 from sparring_controller.store.records import RunSnapshot, StageRow
 from sparring_shared.errors import Unavailable
 from sparring_shared.wire.controller import StageName
 
 log = logging.getLogger(__name__)
 
+_TRIES = 5
 
-def advance(database: Database, doorbell: Doorbell, run_id: str) -> RunSnapshot:
-    """Create what the run needs next and ring for it; doing so twice, or at once from two places, changes nothing more.
 
-    If Redis does not answer, the stages stay in the database and the reconciler rings later.
+def advance(database: Database, doorbell: Doorbell, run_id: str, after: StageRow | None = None) -> None:
+    """Create what the run needs next, or what can follow from a stage that has just ended, and ring for it.
+
+    Doing so twice, or at once from two places, changes nothing more: what was planned on a state that another process has
+    changed since is planned anew. The write lock is held for what is written alone. If Redis does not answer, the stages stay
+    in the database and the reconciler rings later.
     """
-    with database.writing() as connection:
-        with runs.readable(connection, run_id):
-            actions = plan(runs.snapshot(connection, run_id, lock=True))
-        for action in actions:
-            match action:
-                case CreateStage():
-                    stages.add(connection, action.key, run_id, action.round, action.stage, action.shard)
-                case FailRun():
-                    log.error("run %s failed: %s", run_id, action.error)
-                    runs.change(connection, run_id, control="failed", error=action.error)
-        snapshot = runs.snapshot(connection, run_id)
-    new = [row for row in snapshot.stages if row.rung_at is None and row.state == "pending"]
-    if snapshot.run.control == "active":
-        ring(database, doorbell, new)
-    return snapshot
+    for _ in range(_TRIES):
+        with database.reading() as connection, runs.readable(connection, run_id):
+            snapshot = _around(connection, run_id, after)
+            actions, over = plan(snapshot, after), settled(snapshot) and not snapshot.run.settled
+        if snapshot.run.control == "active":
+            ring(database, doorbell, [row for row in snapshot.stages if row.rung_at is None and row.state == "pending"])
+        if not actions and not over:
+            return
+        try:
+            with database.writing() as connection:
+                if runs.get(connection, run_id, lock=True) != snapshot.run:
+                    continue
+                new = _apply(connection, run_id, actions)
+                if over:
+                    runs.change(connection, run_id, settled=True)
+        except AlreadyThere:
+            continue
+        _ring_first(database, doorbell, new)
+        return
+    log.warning("the run %s changed while it was planned, %d times over; the reconciler plans it anew", run_id, _TRIES)
+
+
+def _around(connection: Connection, run_id: str, after: StageRow | None) -> RunSnapshot:
+    """What the planner has to know: of a run as a whole, or of what can follow from one stage."""
+    run = runs.get(connection, run_id)
+    if after is None:
+        return RunSnapshot(run=run, stages=stages.unfinished(connection, run_id))
+    number = after.round
+    if after.stage in ("train", "evaluate"):
+        next_prompts = stages.of_rounds(connection, run_id, (number + 1,), "prompts")
+        rows = (*next_prompts, *stages.named(connection, run_id, ("train", "evaluate")))
+    elif after.stage == "prompts" or (after.stage == "select" and stages.all_selected(connection, run_id, number)):
+        rows = stages.of_rounds(connection, run_id, (number,))
+    else:
+        rows = stages.of_shard(connection, run_id, number, after.shard)
+    return RunSnapshot(run=run, stages=rows)
+
+
+def _apply(connection: Connection, run_id: str, actions: Sequence[CreateStage | FailRun]) -> list[StageRow]:
+    moment, new = now(connection), list[StageRow]()
+    for action in actions:
+        match action:
+            case CreateStage():
+                new.append(stages.add(connection, action.key, run_id, action.round, action.stage, action.shard, moment))
+            case FailRun():
+                log.error("run %s failed: %s", run_id, action.error)
+                runs.change(connection, run_id, control="failed", error=action.error)
+    return new
+
+
+def _ring_first(database: Database, doorbell: Doorbell, new: Sequence[StageRow]) -> None:
+    """Ring for stages that have just been created; those that Redis does not take count as not rung for."""
+    for position, row in enumerate(new):
+        try:
+            doorbell.ring(row.key, row.stage)
+        except Unavailable as error:
+            log.warning("%s The reconciler will ring again.", error)
+            with database.writing() as connection:
+                stages.unrung(connection, [each.key for each in new[position:]])
+            return
 
 
 def ring_due(database: Database, doorbell: Doorbell) -> None:
@@ -43,25 +93,23 @@ def ring_due(database: Database, doorbell: Doorbell) -> None:
     ring(database, doorbell, due)
 
 
-def ring_overdue(database: Database, doorbell: Doorbell, snapshot: RunSnapshot, patience: float) -> list[StageRow]:
+def ring_overdue(database: Database, doorbell: Doorbell, run_id: str, patience: float) -> list[StageRow]:
     """Ring again for stages that should long have been taken up, and whose queue has nothing waiting; returns them.
 
     A queue with messages needs no further one: its workers are busy, or not there.
     """
-    with database.reading() as connection:
-        moment = now(connection)
-    late = [row for row in snapshot.stages if overdue(row, moment, patience)]
     try:
-        stages_late: set[StageName] = {row.stage for row in late}
-        quiet = {stage: doorbell.quiet(stage) for stage in stages_late}
+        quiet: list[StageName] = [stage for stage in QUEUES if doorbell.quiet(stage)]
     except Unavailable as error:
         log.warning("%s", error)
         return []
-    again = [row for row in late if quiet[row.stage]]
-    for row in again:
+    with database.reading() as connection:
+        moment = now(connection)
+        late = [row for row in stages.quiet_for(connection, run_id, quiet, patience) if overdue(row, moment, patience)]
+    for row in late:
         log.info("ringing again for %s of run %s, round %d, shard %d", row.stage, row.run_id, row.round, row.shard)
-    ring(database, doorbell, again)
-    return again
+    ring(database, doorbell, late)
+    return late
 
 
 def ring(database: Database, doorbell: Doorbell, rows: list[StageRow]) -> None:

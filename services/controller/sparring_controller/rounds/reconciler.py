@@ -25,9 +25,8 @@ def reconcile(database: Database, doorbell: Doorbell, patience: float) -> None:
         active = runs.active(connection)
     for run_id in active:
         try:
-            snapshot = advance(database, doorbell, run_id)
-            if snapshot.run.control == "active":
-                ring_overdue(database, doorbell, snapshot, patience)
+            advance(database, doorbell, run_id)
+            ring_overdue(database, doorbell, run_id, patience)
         except runs.Unreadable as error:
             log.error("%s", error.message)
             with database.writing() as connection:

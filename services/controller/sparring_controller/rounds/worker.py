@@ -16,8 +16,9 @@ from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.signs_of_life import SignsOfLife
 from sparring_controller.rounds.stages import STAGES, Done, GotFurther, Later, Work
 from sparring_controller.settings import ControllerSettings
-from sparring_controller.store import runs, stages
+from sparring_controller.store import stages
 from sparring_controller.store.database import Connection, Database, DatabaseTrouble
+from sparring_controller.store.past import Past
 from sparring_controller.store.records import StageRow
 from sparring_shared.errors import InvalidInput, SparringError, Unavailable
 
@@ -64,16 +65,15 @@ class Worker:
         if row is not None:
             level = logging.DEBUG if row.progress else logging.INFO
             log.log(level, "%s of run %s, round %d, shard %d begins (token %d)", *_names(row), row.token)
-            with self.database.reading() as connection:
-                snapshot = runs.snapshot(connection, row.run_id)
+            past = Past(self.database, row.run_id)
             with Lease(self.database, row, self.settings.lease_seconds) as lease:
 
                 def check() -> None:
                     self.signs.give()
                     lease.check()
 
-                self._work(Work(snapshot, row, self.settings, self.services, check, self.database))
-        advance(self.database, self.doorbell, known.run_id)
+                self._work(Work(past, row, self.settings, self.services, check, self.database))
+        advance(self.database, self.doorbell, known.run_id, known)
 
     def _work(self, work: Work) -> None:
         row = work.row

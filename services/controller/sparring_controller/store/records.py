@@ -3,6 +3,8 @@
 Times are UTC wall-clock seconds since 1970.
 """
 
+import hashlib
+import json
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,6 +12,12 @@ from sparring_shared.records import Record
 from sparring_shared.run_config import RunConfig
 from sparring_shared.wire.controller import RunJudges, StageName, StageState
 from sparring_shared.wire.trainer import CheckpointRef
+
+
+def digest(value: object) -> str:
+    """sha256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
 
 Control = Literal["active", "paused", "failed", "cancelled"]
 
@@ -30,7 +38,8 @@ class PinnedPrompts(Record):
 
 
 class RunRow(Record):
-    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed.
+    """A run as it was posted, and what was last asked of it. `base` is version 0; `error` says why it failed. Once it is
+    `settled` nothing is left to do until somebody asks for more.
 
     `prompts` is None for a run of an older Sparring, which reads its sources anew each round; `judge` for one that
     takes whatever judge answers, until one is accepted.
@@ -42,6 +51,7 @@ class RunRow(Record):
     requested_rounds: int = 0
     created_at: float
     error: str | None = None
+    settled: bool = False
     config: RunConfig
     base: CheckpointRef
     prompts: PinnedPrompts | None = None
@@ -93,9 +103,14 @@ class StageRow(Record):
     error: str | None = None
     damaged: int = 0
 
+    @cached_property
+    def result_digest(self) -> str:
+        """sha256 of the result; it determines the stages that build on this one."""
+        return digest(self.result)
+
 
 class RunSnapshot(Record):
-    """Everything known of a run at one moment; the planner's only input."""
+    """A run and its stages, or some of them, at one moment; the planner's only input."""
 
     run: RunRow
     stages: tuple[StageRow, ...] = ()

@@ -17,6 +17,7 @@ from sparring_controller.store.records import RunRow, RunSnapshot, UnreadableRun
 from sparring_controller.store.tables import runs
 from sparring_shared.errors import Conflict, InvalidInput, NotFound
 from sparring_shared.run_config import RunConfig, explain
+from sparring_shared.wire.controller import StageName
 
 _JSON = ("config", "base", "prompts", "judge")
 _HEAD = (runs.c.run_id, runs.c.name, runs.c.control, runs.c.requested_rounds, runs.c.created_at)
@@ -71,7 +72,7 @@ def ids(connection: Connection) -> list[str]:
 
 def active(connection: Connection) -> list[str]:
     """Ids of the runs that want to go on."""
-    return list(connection.scalars(select(runs.c.run_id).where(runs.c.control == "active")))
+    return list(connection.scalars(select(runs.c.run_id).where(runs.c.control == "active", runs.c.settled.is_(False))))
 
 
 def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunSnapshot:
@@ -81,10 +82,20 @@ def snapshot(connection: Connection, run_id: str, *, lock: bool = False) -> RunS
         return RunSnapshot(run=run, stages=stages.of_run(connection, run_id))
 
 
-def look(connection: Connection, run_id: str) -> RunSnapshot | UnreadableRun:
-    """The run with all its stages, or what is known of one that cannot be read. Raises NotFound."""
+def outline(connection: Connection, run_id: str, *names: StageName) -> RunSnapshot:
+    """What people are told of a run: its stages, if wanted only those of these names, without most of their results.
+
+    Raises NotFound, Unreadable.
+    """
+    run = get(connection, run_id)
+    with readable(connection, run_id):
+        return RunSnapshot(run=run, stages=stages.outline(connection, run_id, *names))
+
+
+def look(connection: Connection, run_id: str, *names: StageName) -> RunSnapshot | UnreadableRun:
+    """The same, or what is known of a run that cannot be read. Raises NotFound."""
     try:
-        return snapshot(connection, run_id)
+        return outline(connection, run_id, *names)
     except Unreadable as error:
         return error.run
 

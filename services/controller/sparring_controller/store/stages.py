@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, insert, or_, select, true, update
 
 from sparring_controller.store.clock import Now, now
 from sparring_controller.store.records import StageRow
@@ -16,17 +16,31 @@ from sparring_controller.store.tables import runs, stages
 from sparring_shared.wire.controller import StageName
 
 MAX_LAPSES = 10
+LONGEST_WAIT = 60.0
+"""Seconds; what would have to wait longer was put off before the clock was set back, and is due."""
 _OPEN = ("pending", "running", "waiting")
 _FRESH = {"not_before": 0.0, "rung_at": None, "attempt": 0, "lapses": 0, "outages": 0, "waiting_since": None, "error": None}
 
 
-def add(connection: Connection, key: str, run_id: str, round_number: int, stage: StageName, shard: int) -> None:
-    """Insert a stage, pending; in the place of one that was undone its tokens go on, so that who held that one stays fenced."""
-    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard)
+def add(
+    connection: Connection,
+    key: str,
+    run_id: str,
+    round_number: int,
+    stage: StageName,
+    shard: int,
+    rung_at: float | None = None,
+) -> StageRow:
+    """Insert a stage, pending; in the place of one that was undone its tokens go on, so that who held that one stays fenced.
+
+    With `rung_at` Redis is about to be told. Raises AlreadyThere when the stage is there.
+    """
+    row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard, rung_at=rung_at)
     there = (stages.c.run_id == run_id, stages.c.round == round_number, stages.c.stage == stage, stages.c.shard == shard)
     undone = update(stages).where(*there, stages.c.state == "undone")
     if not connection.execute(undone.values(**row.model_dump(exclude={"token", "damaged"}))).rowcount:
         connection.execute(insert(stages).values(**row.model_dump()))
+    return row
 
 
 def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | None:
@@ -36,14 +50,63 @@ def get(connection: Connection, key: str, *, lock: bool = False) -> StageRow | N
     return None if found is None else _row(found)
 
 
+def at(connection: Connection, run_id: str, number: int, stage: StageName, shard: int) -> StageRow | None:
+    """The stage at this place, if there is one."""
+    place = (stages.c.round == number, stages.c.stage == stage, stages.c.shard == shard)
+    return next(iter(_rows(connection, stages.c.run_id == run_id, *place)), None)
+
+
 def of_run(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
     """All stages of a run, by round, stage and shard."""
-    query = (
-        select(stages)
-        .where(stages.c.run_id == run_id, stages.c.state != "undone")
-        .order_by(stages.c.round, stages.c.stage, stages.c.shard)
-    )
-    return tuple(_row(found) for found in connection.execute(query).mappings())
+    return _rows(connection, stages.c.run_id == run_id)
+
+
+def outline(connection: Connection, run_id: str, *names: StageName) -> tuple[StageRow, ...]:
+    """All stages of a run, if wanted only those of these names; without the results of what there may be thousands of."""
+    result = case((stages.c.stage.in_(("prompts", "evaluate")), stages.c.result), else_=None).label("result")
+    columns = [column for column in stages.c if column is not stages.c.result]
+    wanted = stages.c.stage.in_(names) if names else true()
+    return _found(connection, select(*columns, result).where(stages.c.run_id == run_id, wanted))
+
+
+def of_rounds(connection: Connection, run_id: str, rounds: Sequence[int], *names: StageName) -> tuple[StageRow, ...]:
+    """The stages of some rounds, if wanted only those of these names."""
+    wanted = stages.c.stage.in_(names) if names else true()
+    return _rows(connection, stages.c.run_id == run_id, stages.c.round.in_(rounds), wanted)
+
+
+def named(connection: Connection, run_id: str, names: Sequence[StageName]) -> tuple[StageRow, ...]:
+    """The stages of these names, of all rounds."""
+    return _rows(connection, stages.c.run_id == run_id, stages.c.stage.in_(names))
+
+
+def of_shard(connection: Connection, run_id: str, number: int, shard: int) -> tuple[StageRow, ...]:
+    """What was made of one shard of a round."""
+    names = stages.c.stage.in_(("generate", "judge", "select"))
+    return _rows(connection, stages.c.run_id == run_id, stages.c.round == number, names, stages.c.shard == shard)
+
+
+def unfinished(connection: Connection, run_id: str) -> tuple[StageRow, ...]:
+    """All stages of the rounds that are not evaluated; of the others `train` and `evaluate`, which later rounds build on."""
+    over = select(stages.c.round).where(stages.c.run_id == run_id, stages.c.stage == "evaluate", stages.c.state == "done")
+    built_on = stages.c.stage.in_(("train", "evaluate"))
+    return _rows(connection, stages.c.run_id == run_id, or_(built_on, stages.c.round.not_in(over)))
+
+
+def all_selected(connection: Connection, run_id: str, number: int) -> bool:
+    """Whether every shard of a round has its pairs."""
+    selected = stages.alias()
+    theirs = (selected.c.run_id == run_id, selected.c.round == number, selected.c.stage == "select", selected.c.state == "done")
+    mine = (stages.c.run_id == run_id, stages.c.round == number, stages.c.stage == "generate")
+    # From the last shard on: as long as there is one without pairs, it is found at once.
+    query = select(stages.c.shard).where(*mine, ~exists().where(*theirs, selected.c.shard == stages.c.shard))
+    return connection.scalar(query.order_by(stages.c.shard.desc()).limit(1)) is None
+
+
+def quiet_for(connection: Connection, run_id: str, names: Sequence[StageName], seconds: float) -> list[StageRow]:
+    """The stages of these names that are not at their end, and of which Redis was not told for so long."""
+    told = or_(stages.c.rung_at.is_(None), stages.c.rung_at < Now() - seconds)
+    return list(_rows(connection, stages.c.run_id == run_id, stages.c.state.in_(_OPEN), stages.c.stage.in_(names), told))
 
 
 def claim(connection: Connection, key: str, owner: str, lease_seconds: float) -> StageRow | None:
@@ -54,7 +117,7 @@ def claim(connection: Connection, key: str, owner: str, lease_seconds: float) ->
     """
     row = get(connection, key, lock=True)
     moment = now(connection)
-    if row is None or row.state not in _OPEN or row.not_before > moment:
+    if row is None or row.state not in _OPEN or moment < row.not_before <= moment + LONGEST_WAIT:
         return None
     # A lease that ends later than one given now was given before the clock was set back: its owner, if it lives, renews it.
     if row.state == "running" and moment < row.lease_until <= moment + lease_seconds:
@@ -131,7 +194,8 @@ def fail(connection: Connection, key: str, token: int, error: str) -> bool:
 
 def due(connection: Connection, most: int = 1000) -> list[StageRow]:
     """The stages of active runs that may begin and that Redis was not told of since they may; the longest due first."""
-    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), stages.c.not_before <= Now())
+    begins = or_(stages.c.not_before <= Now(), stages.c.not_before > Now() + LONGEST_WAIT)
+    waits = (stages.c.rung_at.is_(None), stages.c.state.in_(("pending", "waiting")), begins)
     query = select(stages).join(runs, runs.c.run_id == stages.c.run_id).where(*waits, runs.c.control == "active")
     return [_row(found) for found in connection.execute(query.order_by(stages.c.not_before).limit(most)).mappings()]
 
@@ -139,6 +203,11 @@ def due(connection: Connection, most: int = 1000) -> list[StageRow]:
 def rung(connection: Connection, key: str, token: int) -> None:
     """Redis was told of the stage, as it was when `token` was the latest: one that was claimed since waits for another ring."""
     connection.execute(update(stages).where(stages.c.key == key, stages.c.token == token).values(rung_at=Now()))
+
+
+def unrung(connection: Connection, keys: Sequence[str]) -> None:
+    """Redis could not be told of stages that nobody has taken up yet."""
+    connection.execute(update(stages).where(stages.c.key.in_(keys), stages.c.state == "pending").values(rung_at=None))
 
 
 def do_again(connection: Connection, key: str) -> None:
@@ -181,7 +250,8 @@ def cancelled(connection: Connection, key: str) -> bool:
 
 
 def _wait(connection: Connection, key: str, token: int, seconds: float, **values: Any) -> bool:
-    return _release(connection, key, token, state="waiting", not_before=Now() + seconds, rung_at=None, **values)
+    due = Now() + min(seconds, LONGEST_WAIT)
+    return _release(connection, key, token, state="waiting", not_before=due, rung_at=None, **values)
 
 
 def _release(connection: Connection, key: str, token: int, **values: Any) -> bool:
@@ -191,6 +261,15 @@ def _release(connection: Connection, key: str, token: int, **values: Any) -> boo
 
 def _change(connection: Connection, key: str, **values: Any) -> None:
     connection.execute(update(stages).where(stages.c.key == key).values(**values))
+
+
+def _rows(connection: Connection, *wanted: ColumnElement[bool]) -> tuple[StageRow, ...]:
+    return _found(connection, select(stages).where(*wanted))
+
+
+def _found(connection: Connection, query: Select[Any]) -> tuple[StageRow, ...]:
+    ordered = query.where(stages.c.state != "undone").order_by(stages.c.round, stages.c.stage, stages.c.shard)
+    return tuple(_row(found) for found in connection.execute(ordered).mappings())
 
 
 def _row(found: Mapping[Any, Any]) -> StageRow:

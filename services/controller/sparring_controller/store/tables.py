@@ -1,6 +1,6 @@
 """The tables. JSON is text, times are UTC wall-clock seconds since 1970; SQLite and Postgres read them alike."""
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint, false
 
 metadata = MetaData()
 
@@ -18,6 +18,7 @@ runs = Table(
     Column("base", Text, nullable=False),
     Column("prompts", Text),
     Column("judge", Text),
+    Column("settled", Boolean, nullable=False, server_default=false()),
 )
 
 stages = Table(

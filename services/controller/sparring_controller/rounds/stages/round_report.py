@@ -17,11 +17,10 @@ from sparring_controller.rounds.stage_results import (
     distinct,
 )
 from sparring_controller.rounds.stages.work import Work, evaluation_service
-from sparring_controller.store.records import StageRow
 from sparring_shared.algorithms import against
 from sparring_shared.errors import InvalidInput
 from sparring_shared.records import Answer, JudgeRef, Record
-from sparring_shared.wire.controller import AcceptedJudge, StageName
+from sparring_shared.wire.controller import AcceptedJudge
 from sparring_shared.wire.judge import Estimator
 
 
@@ -120,8 +119,8 @@ def round_report(
         chosen_logratio=training.get("final_chosen_logratio"),
         rejected_logratio=training.get("final_rejected_logratio"),
         training=training,
-        pairs=sum(SelectResult.model_validate(row.result).file.rows for row in _done(work, "select")),
-        dropped=dropped_in_round(work.snapshot, number) | dict(dropped),
+        pairs=sum(result.file.rows for result in work.results(SelectResult, number, "select")),
+        dropped=dropped_in_round(work.snapshot.of_round(number)) | dict(dropped),
         truncated_share=sum(answer.candidate.finish_reason == "length" for answer in answers) / len(answers),
         judge_truncated_share=_judge_truncated(work),
         seconds=_seconds(work),
@@ -147,7 +146,7 @@ def _judges(work: Work) -> JudgesReport:
     service, _ = evaluation_service(work.config)
     pinned, judges = work.pinned(service), work.snapshot.run.judge
     return JudgesReport(
-        training=distinct(judge for row in _done(work, "judge") for judge in JudgeResult.model_validate(row.result).judges),
+        training=distinct(judge for result in work.results(JudgeResult, work.row.round, "judge") for judge in result.judges),
         evaluation=pinned and pinned.ref,
         estimator=work.config.judge.estimator,
         pinned=judges is not None and all(each.pinned for each in judges.pinned.values()),
@@ -156,12 +155,8 @@ def _judges(work: Work) -> JudgesReport:
     )
 
 
-def _done(work: Work, stage: StageName) -> list[StageRow]:
-    return [row for row in work.snapshot.of_round(work.row.round) if row.stage == stage and row.state == "done"]
-
-
 def _candidates(work: Work) -> CandidateReport | None:
-    shards = [GenerateResult.model_validate(row.result).lengths for row in _done(work, "generate")]
+    shards = [result.lengths for result in work.results(GenerateResult, work.row.round, "generate")]
     answers = sum(shard.answers for shard in shards)
     if not answers:
         return None
@@ -175,7 +170,7 @@ def _candidates(work: Work) -> CandidateReport | None:
 
 
 def _judge_truncated(work: Work) -> float | None:
-    results = [JudgeResult.model_validate(row.result) for row in _done(work, "judge")]
+    results = work.results(JudgeResult, work.row.round, "judge")
     candidates = sum(result.candidates for result in results)
     return sum(result.truncated for result in results) / candidates if candidates else None
 

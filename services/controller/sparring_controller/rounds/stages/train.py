@@ -3,7 +3,7 @@
 from sparring_controller.rounds.clients.trainer import OtherJob
 from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.draws import seed_of
-from sparring_controller.rounds.stage_results import JudgeResult, PromptsResult, TrainResult, distinct
+from sparring_controller.rounds.stage_results import JudgeResult, TrainResult, distinct
 from sparring_controller.rounds.stages.gpu import give_to_trainer, leave_jobs_turn, take_jobs_turn
 from sparring_controller.rounds.stages.job_starts import starts_of
 from sparring_controller.rounds.stages.work import Done, Later, Work
@@ -54,9 +54,8 @@ def _was_running(row: StageRow) -> bool:
 
 def _request(work: Work) -> JobRequest:
     number, config = work.row.round, work.config
-    shards = len(work.result(PromptsResult, number, "prompts").files)
-    selected = [file for shard in range(shards) if (file := _pairs(work, shard)).rows]
-    judged = [work.result(JudgeResult, number, "judge", shard) for shard in range(shards)]
+    judged = work.results(JudgeResult, number, "judge")
+    selected = [file for shard in range(len(judged)) if (file := _pairs(work, shard)).rows]
     reference = reference_version(config.algorithm, number)
     return JobRequest(
         policy=work.policy(number - 1),

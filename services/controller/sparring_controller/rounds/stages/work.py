@@ -18,8 +18,9 @@ from sparring_controller.rounds.damage import Damaged
 from sparring_controller.rounds.stage_results import TrainResult, file_of
 from sparring_controller.settings import DETERMINISTIC_AT_ONCE, ControllerSettings
 from sparring_controller.store.database import Database
-from sparring_controller.store.records import FileRef, RunSnapshot, StageRow
-from sparring_shared.artifacts import read_records, write_json, write_records
+from sparring_controller.store.past import Past
+from sparring_controller.store.records import FileRef, StageRow
+from sparring_shared.artifacts import read_records, replacing, write_json, write_records
 from sparring_shared.errors import Broken, FileDamaged, InvalidInput
 from sparring_shared.hashes import file_sha256
 from sparring_shared.paths import RunPaths
@@ -68,7 +69,7 @@ class Work:
     transaction that commits: a worker that lost its claim never replaces what its successor wrote.
     """
 
-    snapshot: RunSnapshot
+    snapshot: Past
     row: StageRow
     settings: ControllerSettings
     services: Services
@@ -101,6 +102,11 @@ class Work:
         return DETERMINISTIC_AT_ONCE if self.config.deterministic else self.settings.sampling_concurrency
 
     @property
+    def joins_answers(self) -> bool:
+        """Whether the answers of several attempts at a shard may be put together: each had other company."""
+        return not self.config.deterministic
+
+    @property
     def judge(self) -> JudgeClient:
         """The judge whose preferences are trained on; it answers as the one that the run is pinned to, or not at all."""
         return self._judge(self.config.judge.service, "judge.service")
@@ -117,9 +123,12 @@ class Work:
 
     @cached_property
     def _bill(self) -> Bill:
-        spent = [Spent.model_validate(row.result.get("spent", {})) for row in self.snapshot.stages if row.result]
+        bounds = self.config.judge.max_requests, self.config.judge.max_tokens
+        # Every stage of the run that asks a judge is read for this: only where there is a bound.
+        rows = () if bounds == (None, None) else self.snapshot.named("prompts", "judge", "evaluate")
+        spent = [Spent.model_validate(row.result.get("spent", {})) for row in rows if row.result]
         total = Spent(requests=sum(each.requests for each in spent), tokens=sum(each.tokens for each in spent))
-        return Bill(self.config.judge.max_requests, self.config.judge.max_tokens, total, self._spent_before())
+        return Bill(*bounds, total, self._spent_before())
 
     def _spent_before(self) -> Spent:
         """What earlier attempts at this stage have spent, as far as they could say so."""
@@ -142,6 +151,11 @@ class Work:
         row = self.snapshot.done(round_number, stage, shard)
         assert row is not None, f"{stage} of round {round_number} is not done; the planner must not have created this stage"
         return kind.model_validate(row.result)
+
+    def results(self, kind: type[R], round_number: int, stage: StageName) -> list[R]:
+        """The results of all shards of a stage that are done, in their order."""
+        rows = self.snapshot.of_round(round_number)
+        return [kind.model_validate(row.result) for row in rows if (row.stage, row.state) == (stage, "done")]
 
     def read(self, kind: type[R], round_number: int, stage: StageName, shard: int = 0) -> list[R]:
         """The records that another stage wrote. Raises Damaged where its file is not as it committed it."""
@@ -187,6 +201,22 @@ class Work:
             log.warning("what was put aside is not used: %s", error.message)
             return []
 
+    def keep_whole(self, record: Record) -> None:
+        """Put one record aside likewise, in the place of the last of its kind. Raises Fenced."""
+        self.check()
+        with replacing(self._kept(type(record), "json")) as temporary:
+            temporary.write_text(record.model_dump_json(), encoding="utf-8")
+
+    def kept_whole(self, kind: type[R]) -> R | None:
+        """The record of this kind that an earlier attempt put aside; None where there is none that can be read."""
+        try:
+            return kind.model_validate_json(self._kept(kind, "json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            log.warning("what was put aside is not used: it is no %s", kind.__name__)
+            return None
+
     def publish(self) -> None:
         """Give the staged files their names, for good."""
         for path, staged in self._staged.items():
@@ -212,8 +242,8 @@ class Work:
         assert row is not None, f"{stage} of round {round_number} is not done; the planner must not have created this stage"
         return row, file_of(row, shard)
 
-    def _kept(self, kind: type[Record]) -> Path:
-        return self.places.kept(self.row.key) / f"{kind.__name__}.parquet"
+    def _kept(self, kind: type[Record], suffix: str = "parquet") -> Path:
+        return self.places.kept(self.row.key) / f"{kind.__name__}.{suffix}"
 
     @property
     def _spent_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""What keeps a run whole: the version of its config, outages and damage of its stages, what is due, turns and endings."""
+"""What keeps a run whole: config versions, runs that are over, outages and damage of stages, what is due, turns, endings."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Configs of before are of version 1. Stages that wait were to be rung for by a message that may be lost: ring anew."""
     op.add_column("runs", sa.Column("config_version", sa.Integer, nullable=False, server_default="1"))
+    op.add_column("runs", sa.Column("settled", sa.Boolean, nullable=False, server_default=sa.false()))
     op.add_column("stages", sa.Column("outages", sa.Integer, nullable=False, server_default="0"))
     op.add_column("stages", sa.Column("damaged", sa.Integer, nullable=False, server_default="0"))
     op.create_index("stages_due", "stages", ["rung_at", "state", "not_before"])
