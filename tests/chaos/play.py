@@ -12,7 +12,7 @@ from chaos.acts import NotNow, act, forget_judgements, is_kill
 from chaos.scenarios import Scenario
 from chaos.worlds import World
 
-_IDLE_SECONDS = 4.0
+_IDLE_SECONDS = 20.0
 _TOUCHES = {
     "generate": ("generate", "evaluate"),
     "generator": ("generate", "evaluate"),

@@ -45,7 +45,7 @@ SHORT = (
     Scenario("kill anything", "small", seed=1, acts=ALL, count=40, every=1.0),
     Scenario("all but kills", "small", seed=2, acts=_STOPS | _FILLS | _FLUSHES | _STEPS | _PAUSES, count=14),
     Scenario("undisturbed", "real", rounds=1),
-    Scenario("kill anything", "real", seed=3, acts=REAL, count=12, every=1.5, rounds=1),
+    Scenario("kill anything", "real", seed=3, acts=REAL, count=12, every=3, rounds=1),
 )
 
 WHOLE = (

@@ -39,9 +39,10 @@ def test_two_outages_with_answers_in_between_are_two(controller: Controller, bel
     worker = one_at_a_time(controller, patience=1e-9)
     run_id, prompts = begun(worker, controller, config)
     away = Unavailable("It went away.")
-    below.sampling_fails = {prompts[0]: [away], prompts[3]: [away]}
+    below.sampling_fails = {prompt: [away] * 9 for prompt in prompts}
     first = sampled(worker, controller, run_id)
     assert (first.state, first.waiting_since is None, first.outages) == ("waiting", False, 0)
+    below.sampling_fails = {prompts[3]: [away]}
     second = sampled(worker, controller, run_id)
     assert (second.state, second.outages, second.error) == ("waiting", 1, "It went away.")
     assert play(worker, controller, run_id).error is None
@@ -50,7 +51,7 @@ def test_two_outages_with_answers_in_between_are_two(controller: Controller, bel
 def test_one_outage_ends_the_patience(controller: Controller, below: Below, config: dict[str, Any]) -> None:
     worker = one_at_a_time(controller, patience=1e-9)
     run_id, prompts = begun(worker, controller, config)
-    below.sampling_fails = {prompts[0]: [Unavailable("It went away.")] * 2}
+    below.sampling_fails = {prompt: [Unavailable("It went away.")] * 9 for prompt in prompts}
     assert [sampled(worker, controller, run_id).state for _ in range(2)] == ["waiting", "failed"]
 
 

@@ -1,9 +1,9 @@
 """Which stages are due and not rung for: asked of the database every second, so that no message ever has to wait in Redis."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from postgres import ON_BOTH
 from rows import run
 
 from sparring_controller.store import runs, stages
@@ -12,9 +12,9 @@ from sparring_controller.store.schema import migrate
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(database_url: str) -> Iterator[Database]:
     """One active run with one pending stage, `k`."""
-    made = Database(f"sqlite:///{tmp_path / 'sparring.db'}")
+    made = Database(database_url)
     migrate(made)
     with made.writing() as connection:
         runs.add(connection, run())
@@ -42,12 +42,14 @@ def rung(database: Database, token: int) -> None:
         stages.rung(connection, "k", token)
 
 
+@ON_BOTH
 def test_a_stage_is_due_until_it_is_rung_for(database: Database) -> None:
     assert due(database) == ["k"]
     rung(database, 0)
     assert due(database) == []
 
 
+@ON_BOTH
 def test_what_waits_is_due_when_its_time_has_come(database: Database) -> None:
     waits(database, 60)
     assert due(database) == []
@@ -56,6 +58,7 @@ def test_what_waits_is_due_when_its_time_has_come(database: Database) -> None:
     assert due(database) == ["k"]
 
 
+@ON_BOTH
 def test_a_ring_for_an_earlier_wait_does_not_count_for_the_next(database: Database) -> None:
     token = waits(database, 0)
     assert due(database) == ["k"]
@@ -64,6 +67,7 @@ def test_a_ring_for_an_earlier_wait_does_not_count_for_the_next(database: Databa
     assert due(database) == ["k"]
 
 
+@ON_BOTH
 def test_nothing_is_due_of_a_run_that_is_paused(database: Database) -> None:
     with database.writing() as connection:
         runs.change(connection, "small-1", control="paused")

@@ -1,10 +1,15 @@
-"""Whose turn it is on a generator: literal rows in, whom to wait for out."""
+"""Whose turn it is on a generator: literal rows in, whom to wait for out; and how that is kept."""
 
 from typing import Any
 
 import pytest
+from postgres import ON_BOTH
+from rows import run
 
 from sparring_controller.rounds.turns import ahead
+from sparring_controller.store import endings, runs, stages, turns
+from sparring_controller.store.database import Database
+from sparring_controller.store.schema import migrate
 from sparring_controller.store.turns import Turn
 
 
@@ -27,7 +32,7 @@ B, C = turn("b", "B", "waits", asked=70.0), turn("c", "C", "waits", asked=80.0)
 
 
 @pytest.mark.parametrize(
-    ("turns", "stage", "use", "now", "before"),
+    ("known", "stage", "use", "now", "before"),
     [
         ([], "b", "B", 100.0, None),
         ([A1], "b", "B", 100.0, "a1"),
@@ -50,6 +55,39 @@ B, C = turn("b", "B", "waits", asked=70.0), turn("c", "C", "waits", asked=80.0)
         ([B, C], "d", "D", 150.0, "b"),
     ],
 )
-def test_whose_turn_it_is(turns: list[Turn], stage: str, use: str, now: float, before: str | None) -> None:
-    found = ahead(turns, stage, use, now, turn_seconds=100.0)
+def test_whose_turn_it_is(known: list[Turn], stage: str, use: str, now: float, before: str | None) -> None:
+    found = ahead(known, stage, use, now, turn_seconds=100.0)
     assert (found and found.stage) == before
+
+
+@ON_BOTH
+def test_who_has_the_generator_and_who_waits_is_kept_in_the_database(database_url: str) -> None:
+    database = Database(database_url)
+    migrate(database)
+    with database.writing() as connection:
+        runs.add(connection, run())
+        for shard, key in enumerate(("a1", "a2", "b")):
+            stages.add(connection, key, "small-1", 1, "generate", shard)
+        assert stages.claim(connection, "b", "worker", 30) is not None
+        turns.lock(connection)
+        for each in (A1, A2.model_copy(update={"until": 4e9}), B, C):
+            turns.write(connection, "http://g", each)
+        # The lease of a1 has lapsed, and c is no stage that wants anything.
+        assert [turn.stage for turn in turns.every(connection, "http://g")] == ["a2", "b"]
+        assert turns.every(connection, "http://other") == []
+        assert turns.wanted(connection, "small-1", 0, but="a1")
+        assert not turns.wanted(connection, "small-1", 1, but="a1")
+        turns.hold_back(connection, "small-1", 1)
+        assert stages.due(connection) == []
+        turns.call_up(connection, "small-1", 1)
+        assert [row.key for row in stages.due(connection)] == ["a1", "a2"]
+        turns.renew(connection, "a2", 30)
+        assert turns.every(connection, "http://g")[0].until < 4e9
+        endings.add(connection, "job", "small-1", 5.0)
+        endings.add(connection, "job", "small-1", 7.0)
+        [asked] = endings.every(connection)
+        endings.drop(connection, asked.model_copy(update={"until": 5.0}))
+        assert [ending.until for ending in endings.every(connection)] == [7.0]
+        endings.drop(connection, asked)
+        assert endings.every(connection) == []
+    database.close()

@@ -29,19 +29,21 @@ def advance(database: Database, doorbell: Doorbell, run_id: str, after: StageRow
             snapshot = _around(connection, run_id, after)
             actions, over = plan(snapshot, after), settled(snapshot) and not snapshot.run.settled
         if snapshot.run.control == "active":
-            ring(database, doorbell, [row for row in snapshot.stages if row.rung_at is None and row.state == "pending"])
+            # Those that have a time are rung for when it has come.
+            new = [row for row in snapshot.stages if row.state == "pending" and row.rung_at is None and not row.not_before]
+            ring(database, doorbell, new)
         if not actions and not over:
             return
         try:
             with database.writing() as connection:
                 if runs.get(connection, run_id, lock=True) != snapshot.run:
                     continue
-                new = _apply(connection, run_id, actions)
+                created = _apply(connection, run_id, actions)
                 if over:
                     runs.change(connection, run_id, settled=True)
         except AlreadyThere:
             continue
-        _ring_first(database, doorbell, new)
+        _ring_first(database, doorbell, created)
         return
     log.warning("the run %s changed while it was planned, %d times over; the reconciler plans it anew", run_id, _TRIES)
 

@@ -5,6 +5,7 @@ from typing import Literal
 from sqlalchemy import Connection, Update, and_, delete, insert, or_, select, text, update
 
 from sparring_controller.store.clock import Now
+from sparring_controller.store.stages import LONGEST_WAIT
 from sparring_controller.store.tables import runs, stages, turns
 from sparring_shared.records import Record
 
@@ -82,15 +83,15 @@ def wanted(connection: Connection, run_id: str, version: int, but: str) -> bool:
     )
 
 
-def hold_back(connection: Connection, run_id: str, round_number: int, seconds: float) -> None:
-    """One shard asks for the turn of all: the others of its round are not due before it has it, or `seconds` have passed."""
-    others = _shards(run_id, round_number).where(stages.c.not_before <= Now())
-    connection.execute(others.values(not_before=Now() + seconds, rung_at=None))
+def hold_back(connection: Connection, run_id: str, round_number: int) -> None:
+    """One shard asks for the turn of all: the others of its round are not due before it has it, or asks no more."""
+    others = _shards(run_id, round_number).where(stages.c.not_before <= Now() + LONGEST_WAIT / 2)
+    connection.execute(others.values(not_before=Now() + LONGEST_WAIT, rung_at=None))
 
 
 def call_up(connection: Connection, run_id: str, round_number: int) -> None:
     """The others of a round are due again."""
-    connection.execute(_shards(run_id, round_number).where(stages.c.not_before > Now()).values(not_before=Now()))
+    connection.execute(_shards(run_id, round_number).where(stages.c.not_before > Now()).values(not_before=Now(), rung_at=None))
 
 
 def _shards(run_id: str, round_number: int) -> Update:

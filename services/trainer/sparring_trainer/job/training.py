@@ -30,9 +30,7 @@ from sparring_trainer.learning.divergence import check_finite
 from sparring_trainer.learning.examples import Example, cuts, sampler_gap, to_example
 from sparring_trainer.learning.loop import (
     StepTrainer,
-    agreed,
     enable_gradient_checkpointing,
-    part,
     score,
     training_arguments,
 )
@@ -40,6 +38,7 @@ from sparring_trainer.learning.losses import mixture
 from sparring_trainer.learning.models import load_policy, save_model, vocabulary_size, writing
 from sparring_trainer.learning.probe import probe_of
 from sparring_trainer.learning.signals import answer_signals
+from sparring_trainer.learning.together import agreed, part
 
 log = logging.getLogger(__name__)
 

@@ -6,21 +6,20 @@ over those pairs, and the same pairs form a step whatever the number of processe
 resuming stay the Trainer's.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sparring_shared.algorithms import Algorithm, KtoConfig
@@ -34,8 +33,8 @@ from sparring_trainer.learning.examples import Example
 from sparring_trainer.learning.losses import NotFinite
 from sparring_trainer.learning.models import writing
 from sparring_trainer.learning.objectives import PAIR_METRICS, Measured, kl_sums, measure
+from sparring_trainer.learning.saving import SaveToGoOn
 
-T = TypeVar("T")
 OnBatch: TypeAlias = Callable[[int, int], None]
 """Called after each micro-batch of scoring with how many are done, and of how many."""
 
@@ -117,41 +116,6 @@ def score(
         scored += zip(pairs, logprobs.view(2, -1).T.tolist(), strict=True)
         on_batch(number, len(mine))
     return np.array([pair for _, pair in sorted(gather_object(scored))], dtype=np.float32)
-
-
-def agreed(value: T) -> T:
-    """What the first process says, in all of them: another machine may see a shared folder as it was a moment ago."""
-    values = [value]
-    broadcast_object_list(values)
-    return values[0]
-
-
-def part() -> None:
-    """Dissolve the group of processes once all are done: one that ends before may abort, and fail the job for the others."""
-    state = PartialState()
-    state.wait_for_everyone()
-    state.destroy_process_group()
-
-
-class SaveToGoOn(TrainerCallback):
-    """Saves every so many seconds by the first process's clock, while steps remain: after the last the policy is published."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._since = time.monotonic()
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Count from here."""
-        self._since = time.monotonic()
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Decide, in all processes alike."""
-        if state.global_step < state.max_steps:
-            control.should_save = agreed(time.monotonic() - self._since >= self._seconds)
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Count from the end of a save, so that saving never takes up most of the time."""
-        self._since = time.monotonic()
 
 
 class StepTrainer(Trainer):

@@ -10,8 +10,6 @@ from sparring_controller.store.clock import now
 from sparring_controller.store.turns import Turn
 
 _LOOK_SECONDS = 2.0
-_HELD_BACK_SECONDS = 300.0
-"""How long the other shards of a run are not tried while one of them waits; they are called up when it has its turn."""
 
 
 def take_turn(work: Work, use: str) -> Later | None:
@@ -25,7 +23,7 @@ def take_turn(work: Work, use: str) -> Later | None:
         if before is not None:
             waits = Turn(**mine, state="waits", asked=asked(known, use, moment), since=None)
             turns.write(connection, generator, waits)
-            turns.hold_back(connection, row.run_id, row.round, _HELD_BACK_SECONDS)
+            turns.hold_back(connection, row.run_id, row.round)
             return Later(
                 _LOOK_SECONDS, row.progress, f"It is the turn of run {before.run_id} on the generator; this stage waits."
             )

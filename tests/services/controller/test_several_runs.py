@@ -12,6 +12,7 @@ from playing import hurry, play, rows, start
 from sparring_controller.api.app import create_app
 from sparring_controller.api.controller import Controller
 from sparring_controller.rounds.lease import Lease
+from sparring_controller.rounds.progress import advance
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.settings import read_settings
 from sparring_controller.store import stages, turns
@@ -59,6 +60,8 @@ def test_a_run_waits_for_its_turn_with_one_shard_for_all(
     assert who(controller) == [(one, "keeps"), (other, "waits")]
     said = f"It is the turn of run {one} on the generator; this stage waits."
     assert [(row.state, row.error) for row in shards(controller, other)] == [("waiting", said), *[("pending", None)] * 2]
+    advance(controller.database, controller.doorbell, other)
+    assert [row.rung_at is None for row in shards(controller, other)[1:]] == [True] * 2  # they are not rung for while they wait
     for row in first[1:]:
         worker.run_stage(row.key)
     assert who(controller) == [(other, "waits")]  # nothing is left to sample: given up at once
