@@ -28,7 +28,7 @@ def remembered_sha256(path: Path) -> str:
     before = _stamp(path)
     if stamp != before:
         digest = file_sha256(path)
-        if _stamp(path) == before and time.time_ns() - max(before[1:3]) > _SETTLED_NS:
+        if _stamp(path) == before and abs(time.time_ns() - max(before[1:3])) > _SETTLED_NS:
             _known[path] = before, digest
     return digest
 

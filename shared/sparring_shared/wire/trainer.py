@@ -53,6 +53,10 @@ class JobRequest(Record):
             raise ValueError(f"pairs_sha256 has {len(self.pairs_sha256)} hashes of {len(self.pairs)} files; give all, or none")
         return self
 
+    def asks_for(self, other: "JobRequest") -> bool:
+        """Whether this request, as it was stored, perhaps by a Sparring that knew no hashes of pairs, is for the same job."""
+        return self in (other, other.model_copy(update={"pairs_sha256": ()}))
+
     @property
     def pair_files(self) -> list[tuple[Path, str | None]]:
         """Each file of pairs with its hash, None where that is not known."""

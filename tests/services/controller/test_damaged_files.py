@@ -10,7 +10,7 @@ from below import Below
 from playing import ONCE, hurry, play, rows, start
 
 from sparring_controller.api.controller import Controller
-from sparring_controller.rounds.damage import building_on
+from sparring_controller.rounds.damage import Damaged, building_on, do_again, undo_what_differs
 from sparring_controller.rounds.worker import Worker
 from sparring_controller.store import runs, stages
 from sparring_controller.store.records import RunSnapshot, StageRow
@@ -18,6 +18,8 @@ from sparring_shared.artifacts import read_records, write_records
 from sparring_shared.errors import FileDamaged
 from sparring_shared.paths import RunPaths
 from sparring_shared.records import Answer, CandidateSet, Pair, PreferenceMatrix
+
+FILE = {"path": "a", "sha256": "one", "rows": 1}
 
 
 def tokens(controller: Controller, run_id: str) -> dict[tuple[int, str, int], int]:
@@ -209,3 +211,22 @@ def test_a_file_is_read_by_its_hash(tmp_path: Path) -> None:
     write_records(tmp_path / "x.parquet", Pair, [])
     with pytest.raises(FileDamaged, match=r"x\.parquet is not as it was written; have it made again"):
         read_records(tmp_path / "x.parquet", Pair, "0123" * 16)
+
+
+def test_two_damages_at_once_leave_no_preferences_of_other_answers(controller: Controller, config: dict[str, Any]) -> None:
+    run_id = start(controller, config, 1)
+    made = {"prompts": {"files": [FILE]}, "generate": {"file": FILE}, "judge": {"file": FILE}}
+    with controller.database.writing() as connection:
+        for name, result in made.items():
+            stages.add(connection, name, run_id, 2, name, 0)  # pyright: ignore[reportArgumentType]
+            row = stages.claim(connection, name, "worker", 60)
+            assert row is not None and stages.commit(connection, name, row.token, result)
+        stages.add(connection, "select", run_id, 2, "select", 0)
+        for reader, damaged in (("select", "generate"), ("generate", "prompts")):
+            held, source = stages.claim(connection, reader, "worker", 60), stages.get(connection, damaged)
+            assert held is not None and source is not None
+            do_again(connection, held, Damaged(source, "a file"))
+        stages.add(connection, "generate", run_id, 2, "generate", 0)
+        again = stages.claim(connection, "generate", "worker", 60)
+        assert again is not None
+        assert "judge" in undo_what_differs(connection, again, {"file": FILE | {"sha256": "other"}})

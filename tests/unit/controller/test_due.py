@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from postgres import ON_BOTH
 from rows import run
+from sqlalchemy import update
 
-from sparring_controller.store import runs, stages
+from sparring_controller.store import runs, stages, tables
 from sparring_controller.store.database import Database
 from sparring_controller.store.schema import migrate
 
@@ -81,3 +82,18 @@ def test_the_question_is_answered_from_an_index(database: Database) -> None:
         )
         plan = " ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}"))
     assert "INDEX stages_due (rung_at=? AND state=? AND not_before<?)" in plan
+
+
+@ON_BOTH
+def test_what_was_rung_for_before_a_pause_is_due_after_it(database: Database) -> None:
+    rung(database, 0)
+    with database.writing() as connection:
+        stages.revive(connection, "small-1")
+    assert due(database) == ["k"]
+
+
+@ON_BOTH
+def test_what_was_rung_for_in_the_future_was_rung_for_before_the_clock_was_set_back(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(update(tables.stages).values(rung_at=4e9))
+        assert [row.key for row in stages.quiet_for(connection, "small-1", ["judge"], 10)] == ["k"]

@@ -1,11 +1,15 @@
 """Whose turn it is on a generator: literal rows in, whom to wait for out; and how that is kept."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from postgres import ON_BOTH
 from rows import run
 
+from sparring_controller.rounds.lease import Fenced
+from sparring_controller.rounds.stages.turns import leave_turn, take_turn
+from sparring_controller.rounds.stages.work import Work
 from sparring_controller.rounds.turns import ahead
 from sparring_controller.store import endings, runs, stages, turns
 from sparring_controller.store.database import Database
@@ -70,13 +74,16 @@ def test_who_has_the_generator_and_who_waits_is_kept_in_the_database(database_ur
             stages.add(connection, key, "small-1", 1, "generate", shard)
         assert stages.claim(connection, "b", "worker", 30) is not None
         turns.lock(connection)
-        for each in (A1, A2.model_copy(update={"until": 4e9}), B, C):
+        for each in (A1, *(each.model_copy(update={"until": 4e9}) for each in (A2, B, C))):
             turns.write(connection, "http://g", each)
         # The lease of a1 has lapsed, and c is no stage that wants anything.
         assert [turn.stage for turn in turns.every(connection, "http://g")] == ["a2", "b"]
         assert turns.every(connection, "http://other") == []
         assert turns.wanted(connection, "small-1", 0, but="a1")
         assert not turns.wanted(connection, "small-1", 1, but="a1")
+        # Who waits and has not looked for long is waited for by nobody.
+        turns.write(connection, "http://g", B)
+        assert [turn.stage for turn in turns.every(connection, "http://g")] == ["a2"]
         turns.hold_back(connection, "small-1", 1)
         assert stages.due(connection) == []
         turns.call_up(connection, "small-1", 1)
@@ -90,4 +97,40 @@ def test_who_has_the_generator_and_who_waits_is_kept_in_the_database(database_ur
         assert [ending.until for ending in endings.every(connection)] == [7.0]
         endings.drop(connection, asked)
         assert endings.every(connection) == []
+    database.close()
+
+
+SETTINGS = SimpleNamespace(generator_url="http://g", turn_seconds=300.0, lease_seconds=30.0)
+
+
+def claimed(database: Database, key: str, lease_seconds: float = 30) -> Work:
+    with database.writing() as connection:
+        row = stages.claim(connection, key, "worker", lease_seconds)
+    assert row is not None
+    return cast(Work, SimpleNamespace(row=row, settings=SETTINGS, database=database))
+
+
+@ON_BOTH
+def test_a_turn_is_of_the_worker_that_holds_the_stage_and_ends_with_the_last_of_its_run(database_url: str) -> None:
+    database = Database(database_url)
+    migrate(database)
+    with database.writing() as connection:
+        for name, shards in (("a", 2), ("b", 1)):
+            runs.add(connection, run(run_id=name))
+            for shard in range(shards):
+                stages.add(connection, f"{name}{shard}", name, 1, "generate", shard)
+    stalled = claimed(database, "a0", lease_seconds=-1)
+    successor, other, rival = (claimed(database, key) for key in ("a0", "a1", "b0"))
+    assert take_turn(successor, "A") is None
+    for give_away in (lambda: leave_turn(stalled, 0), lambda: take_turn(stalled, "A")):
+        with pytest.raises(Fenced):
+            give_away()
+    assert take_turn(rival, "B") is not None
+    assert take_turn(other, "A") is None
+    for done in (successor, other):
+        assert take_turn(rival, "B") is not None
+        leave_turn(done, 0)
+        with database.writing() as connection:
+            stages.commit(connection, done.row.key, done.row.token, {})
+    assert take_turn(rival, "B") is None
     database.close()

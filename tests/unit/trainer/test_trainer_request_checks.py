@@ -35,6 +35,11 @@ def test_pairs_are_read_by_their_hash_where_it_is_known(tmp_path: Path) -> None:
         check_data(request(tmp_path / "0.parquet", "0123" * 16))
 
 
+def test_a_job_of_a_sparring_that_knew_no_hashes_is_the_same_job(tmp_path: Path) -> None:
+    old, now, other = (request(tmp_path / "0.parquet", *hashes) for hashes in ((), ("0123" * 16,), ("4567" * 16,)))
+    assert [known.asks_for(now) for known in (old, now, other)] == [True, True, False]
+
+
 def test_a_hash_stands_for_each_file_or_for_none(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="pairs_sha256 has 2 hashes of 1 files; give all, or none"):
         request(tmp_path / "0.parquet", "0123" * 16, "0123" * 16)

@@ -38,7 +38,7 @@ def add(
     row = StageRow(key=key, run_id=run_id, round=round_number, stage=stage, shard=shard, rung_at=rung_at)
     there = (stages.c.run_id == run_id, stages.c.round == round_number, stages.c.stage == stage, stages.c.shard == shard)
     undone = update(stages).where(*there, stages.c.state == "undone")
-    if not connection.execute(undone.values(**row.model_dump(exclude={"token", "damaged"}))).rowcount:
+    if not connection.execute(undone.values(**row.model_dump(exclude={"token", "damaged", "result"}))).rowcount:
         connection.execute(insert(stages).values(**row.model_dump()))
     return row
 
@@ -105,7 +105,8 @@ def all_selected(connection: Connection, run_id: str, number: int) -> bool:
 
 def quiet_for(connection: Connection, run_id: str, names: Sequence[StageName], seconds: float) -> list[StageRow]:
     """The stages of these names that are not at their end, and of which Redis was not told for so long."""
-    told = or_(stages.c.rung_at.is_(None), stages.c.rung_at < Now() - seconds)
+    # Told of in the future: before the clock was set back.
+    told = or_(stages.c.rung_at.is_(None), stages.c.rung_at < Now() - seconds, stages.c.rung_at > Now())
     return list(_rows(connection, stages.c.run_id == run_id, stages.c.state.in_(_OPEN), stages.c.stage.in_(names), told))
 
 
@@ -217,18 +218,18 @@ def do_again(connection: Connection, key: str) -> None:
 
 
 def undo(connection: Connection, keys: Sequence[str]) -> None:
-    """These stages are to be planned anew; workers that hold a lease are fenced off."""
+    """These stages are to be planned anew, each with its former result at hand; workers that hold a lease are fenced off."""
     gone = update(stages).where(stages.c.key.in_(keys))
-    connection.execute(gone.values(state="undone", token=stages.c.token + 1, result=None))
+    connection.execute(gone.values(state="undone", token=stages.c.token + 1))
 
 
 def revive(connection: Connection, run_id: str) -> None:
-    """Failed stages become pending with all their attempts, waiting ones become due."""
+    """Failed stages become pending with all their attempts; what waits, for a message or its time, becomes due."""
     mine = stages.c.run_id == run_id
     connection.execute(update(stages).where(mine).values(damaged=0))
     failed = update(stages).where(mine, stages.c.state == "failed")
     connection.execute(failed.values(state="pending", progress=None, **_FRESH))
-    connection.execute(update(stages).where(mine, stages.c.state == "waiting").values(**_FRESH))
+    connection.execute(update(stages).where(mine, stages.c.state.in_(("pending", "waiting"))).values(**_FRESH))
 
 
 def cancel(connection: Connection, run_id: str, reason: str) -> None:

@@ -16,7 +16,7 @@ class Turn(Record):
     """A stage and its use of the generator: the digest of a policy, or a training job where the two share a GPU.
 
     It `waits` since `asked`; it `has` the generator, in the turn of its use that began at `since`, as long as it renews its
-    lease, `until`; it `keeps` it, having done its part, for others of its run.
+    lease, `until`; it `keeps` it, having done its part, for others of its run. Who waits and does not look lapses as well.
     """
 
     stage: str
@@ -35,14 +35,14 @@ def lock(connection: Connection) -> None:
 
 
 def every(connection: Connection, generator: str) -> list[Turn]:
-    """Who has or keeps the generator and has not let its lease lapse, and who waits and still wants it; others are removed."""
+    """Who has, keeps or awaits the generator and has not let that lapse; others, and who wants it no more, are removed."""
     wants = (
         select(stages.c.key)
         .join(runs, runs.c.run_id == stages.c.run_id)
         .where(stages.c.key == turns.c.stage, stages.c.state.in_(("running", "waiting")), runs.c.control == "active")
         .exists()
     )
-    gone = or_(and_(turns.c.state == "waits", ~wants), and_(turns.c.state != "waits", turns.c.until <= Now()))
+    gone = or_(turns.c.until <= Now(), and_(turns.c.state == "waits", ~wants))
     connection.execute(delete(turns).where(turns.c.generator == generator, gone))
     found = connection.execute(select(turns).where(turns.c.generator == generator).order_by(turns.c.asked))
     names = list(Turn.model_fields)

@@ -6,6 +6,7 @@ that joined the job writes there only that its part failed.
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -112,7 +113,8 @@ class JobFolder:
         """Remove what processes that were killed left half written; none may be writing now."""
         shutil.rmtree(self.unpublished(), ignore_errors=True)
         for path in self.root.glob(".*"):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what a file system keeps there for itself, as NFS does, stays
+                path.unlink()
 
     def metric_rows(self) -> list[dict[str, float]]:
         """The metrics of every step in order, less a last line that a crash cut short."""

@@ -3,7 +3,7 @@
 import gc
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from sparring_shared.algorithms import MnpoConfig
 from sparring_shared.artifacts import publish_checkpoint, read_records, replacing, write_json
-from sparring_shared.errors import Broken
+from sparring_shared.errors import Broken, Unavailable
 from sparring_shared.probe import write_probe
 from sparring_shared.records import Pair
 from sparring_shared.wire.trainer import CheckpointRef, JobRequest
@@ -96,7 +96,7 @@ def _train(folder: JobFolder, checkpoint_seconds: float, device: DeviceName) -> 
     progress.begin(0 if resumed is None else step_of(resumed))
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
 
-    final = _final_logratios(model, examples, anchors, request, arguments)
+    final = _final_logratios(model, examples, anchors, request, arguments, partial(progress.phase, "scoring"))
     check_finite("the end", final, {})
     if first:
         progress.phase("saving")
@@ -104,8 +104,8 @@ def _train(folder: JobFolder, checkpoint_seconds: float, device: DeviceName) -> 
         gap = sampler_gap(examples, anchors.previous.tolist())
         metrics |= {} if gap is None else {"sampler_gap": gap}
         checkpoint = _publish(folder, request, model, metrics)
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)
         progress.succeed(metrics, checkpoint)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
     part()
 
 
@@ -132,7 +132,11 @@ def _model_and_anchors(
     They are kept in the job's folder, so that a job that goes on after a crash regresses on the very same targets.
     """
     progress.phase("loading")
-    if agreed(_kept_anchors(folder) is not None) and (kept := _kept_anchors(folder)) is not None:
+    if agreed(_kept_anchors(folder) is not None):
+        if (kept := _kept_anchors(folder)) is None:
+            raise Unavailable(
+                f"{folder.anchors} cannot be read by process {arguments.process_index}; the job goes on once it can."
+            )
         return _on_device(request.policy, arguments), kept
     mixed = _reference_mixture(request)
     others = {
@@ -198,10 +202,11 @@ def _final_logratios(
     anchors: Anchors,
     request: JobRequest,
     arguments: TrainingArguments,
+    on_batch: Callable[[int, int], None],
 ) -> dict[str, float]:
     """Mean log pi - log pi_t of the chosen and the rejected answers after training, over up to FINAL_PAIRS pairs."""
     stride = -(-len(examples) // FINAL_PAIRS)
-    logratios = score(model, examples[::stride], request.training, arguments) - anchors.previous[::stride]
+    logratios = score(model, examples[::stride], request.training, arguments, on_batch) - anchors.previous[::stride]
     chosen, rejected = logratios.mean(axis=0).tolist()
     return {"final_chosen_logratio": chosen, "final_rejected_logratio": rejected}
 

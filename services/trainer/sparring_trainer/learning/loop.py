@@ -199,9 +199,10 @@ class StepTrainer(Trainer):
     def _kto_kl(self, model: nn.Module, pairs: int, batches: Sequence[MicroBatch]) -> torch.Tensor:
         """KTO's KL estimates over all pairs of a step [2]: one forward pass more, so that no cut into micro-batches shows."""
         total = torch.zeros(2, device=self.args.device)
-        for batch in batches:
+        for number, batch in enumerate(batches):
             batch = batch.to(self.args.device)
             total += kl_sums(batch, model(batch.input_ids, batch.starts, batch.lengths))
+            self._listener.phase("training", number, len(batches))
         total = self.accelerator.reduce(total, reduction="sum")
         assert isinstance(total, torch.Tensor)
         return total / pairs

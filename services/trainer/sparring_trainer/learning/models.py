@@ -105,6 +105,8 @@ def writing(folder: Path) -> Iterator[None]:
             raise
         there = next(parent for parent in folder.absolute().parents if parent.is_dir())
         free = shutil.disk_usage(there).free / 1e9
+        # Half of it is of no use, and may take the very room that saying so needs.
+        shutil.rmtree(folder, ignore_errors=True)
         raise Unavailable(
             f"The checkpoint {folder} cannot be written ({_first_line(error)}), with {free:.1f} GB free; make room there, and "
             "the job goes on."

@@ -49,7 +49,7 @@ class Jobs:
         with self._lock:
             folder = self._folder(job_id)
             known = folder.exists()
-            if known and folder.request() != request:
+            if known and not folder.request().asks_for(request):
                 raise Conflict(f"The job {job_id} was asked for with another body; choose another job id.")
             if known and self.get(job_id).state in ("running", "succeeded"):
                 return self.get(job_id), False

@@ -55,6 +55,7 @@ def published(job_id: str, request: JobRequest) -> tuple[CheckpointRef, dict[str
         made_by = Provenance.model_validate_json((output / PROVENANCE).read_bytes())
     except (OSError, ValidationError):
         made_by = None
-    if made_by is None or (made_by.job_id, made_by.request) != (job_id, request) or read_manifest(output) is None:
+    ours = made_by is not None and made_by.job_id == job_id and made_by.request.asks_for(request)
+    if made_by is None or not ours or read_manifest(output) is None:
         raise InvalidInput(f"{request.output} already holds something else; remove it or choose another output.")
     return CheckpointRef(version=request.version, digest=verified_digest(output), path=request.output), made_by.metrics

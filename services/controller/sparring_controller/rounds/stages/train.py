@@ -23,9 +23,11 @@ def job_id(row: StageRow) -> str:
 
 def train(work: Work) -> Done | Later:
     """Start the job, or look at it. Raises what its failure is to the stage, see `job_starts`; started again, it goes on."""
+    status, starts = work.services.trainer.job(job_id(work.row)), starts_of(work.row.progress)
+    if status is not None and status.state == "succeeded":
+        return _finish(work, status)
     if (later := take_jobs_turn(work)) is not None:
         return later
-    status, starts = work.services.trainer.job(job_id(work.row)), starts_of(work.row.progress)
     if status is None or not _was_running(work.row):
         starts, request = starts.again(status), _request(work)
         give_to_trainer(work)
