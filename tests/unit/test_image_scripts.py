@@ -1,11 +1,15 @@
 """What makes images small takes out only what it names, and what goes into a bare root is found, not listed."""
 
+import ast
 import sys
 from importlib import import_module
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions, packages_distributions, version
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +68,17 @@ def test_entry_points_are_found_in_the_folder_that_they_were_written_to(tmp_path
     assert [(point.group, point.name, point.value) for point in found.entry_points] == [
         ("sparring.checkers", "mine", "mine.checker:check")
     ]
+
+
+def test_what_a_controller_or_a_worker_imports_is_in_its_image() -> None:
+    package = ROOT / "services" / "controller" / "sparring_controller"
+    not_in_the_image = {"cli.py", "demo", "local", "terminal"}
+    files = [path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in not_in_the_image]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    lock = (ROOT / "requirements" / "images" / "controller.txt").read_text(encoding="utf-8")
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in lock.splitlines() if "==" in line}
+    brought_by = packages_distributions()
+    roots = {name.partition(".")[0] for name in names} - {"sparring_controller", "sparring_shared"} - sys.stdlib_module_names
+    assert [root for root in sorted(roots) if not pinned & set(map(canonicalize_name, brought_by.get(root, ())))] == []
